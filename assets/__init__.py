@@ -1,0 +1,1 @@
+"""Dagster assets, thin: load, compute, replace."""

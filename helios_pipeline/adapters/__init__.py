@@ -1,0 +1,1 @@
+"""Edges: each adapter translates for one outside system and decides nothing."""

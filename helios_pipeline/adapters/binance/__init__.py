@@ -1,0 +1,1 @@
+"""Binance USD-M: the public archive and the REST tail."""

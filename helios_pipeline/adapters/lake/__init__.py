@@ -1,0 +1,1 @@
+"""The Parquet lake: one file per asset partition, replaced whole."""

@@ -1,0 +1,1 @@
+"""Records, errors, calendar and manifest shared by every stage; no I/O."""

@@ -1,0 +1,1 @@
+"""Stage 1: parse, verify, aggregate and validate market data."""

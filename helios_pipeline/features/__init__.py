@@ -1,0 +1,1 @@
+"""Stage 2: what is known at each bar's close."""

@@ -1,0 +1,1 @@
+"""Pure functions that measure a return series or a set of trials."""

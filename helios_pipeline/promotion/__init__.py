@@ -1,0 +1,1 @@
+"""Stage 7: gates, holdout and the decision to promote or refuse."""

@@ -1,0 +1,1 @@
+"""Stage 4: the compiled kernel and the same strategy in NautilusTrader."""

@@ -1,0 +1,1 @@
+"""Stage 3: parameters, signal and allocation; one definition, compiled, three drivers."""

@@ -1,0 +1,1 @@
+"""Stage 5: one optimization round: grid, evaluation, verdicts, ledger."""

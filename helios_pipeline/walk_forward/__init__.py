@@ -1,0 +1,1 @@
+"""Stage 6: fold by fold in-sample choice and out-of-sample result."""

@@ -1,0 +1,1 @@
+"""Simulated venues: the market, its archive, and the venues that serve it."""
