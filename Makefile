@@ -1,0 +1,37 @@
+# Every target does its own set-up; `make` alone shows this list.
+PYTHON := $(shell for p in python3 python python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint bench lock clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup:  ## make .venv with the helios command in it
+	@test -n "$(PYTHON)" || { echo "helios: no Python 3.9 or later on PATH; install python3"; exit 1; }
+	@$(PYTHON) bootstrap.py
+
+demo: setup  ## simulated market -> champion, offline, on the embedded database
+	@$(BIN)/helios demo
+
+test: setup  ## all tests
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -q
+
+lint: setup  ## format, lint, types and import contracts
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+check: lint test  ## what CI runs: lint, then all tests
+
+bench: setup  ## measure the budgets; prints ratios taken in one run
+	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+lock:  ## resolve the dependencies again
+	@$(PYTHON) bootstrap.py --lock
+
+clean:  ## remove the environment and everything Helios stored in this checkout
+	rm -rf .venv .bootstrap .helios

@@ -1,0 +1,349 @@
+"""`helios.toml` and the environment, as one frozen `Settings`.
+
+Numbers are read as Decimal, so a price step or a fee is what the file says, and no setting that changes a result has
+a default here.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+
+from helios_pipeline.core.calendar import month_start, months_between
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
+
+ENVIRONMENT = {
+    "HELIOS_HOME": ("paths", "home"),
+    "HELIOS_ARCHIVE_URL": ("data", "archive_url"),
+    "HELIOS_REST_URL": ("data", "rest_url"),
+    "HELIOS_DATABASE_URL": ("database", "url"),
+}
+"""Environment variable → the key it sets."""
+
+
+def _month(value: str) -> str:
+    try:
+        month_start(value)
+    except SettingsError as error:
+        raise ValueError(str(error)) from None
+    return value
+
+
+def _base_url(value: str) -> str:
+    if urlsplit(value).scheme not in {"https", "http", "file"}:
+        raise ValueError("an address beginning with https://, http:// or file://")
+    return value.rstrip("/")
+
+
+Month = Annotated[str, AfterValidator(_month)]
+BaseUrl = Annotated[str, AfterValidator(_base_url)]
+InstrumentId = Annotated[str, Field(pattern=r"^[A-Z0-9]+-PERP\.[A-Z]+$")]
+Network = Literal["paper", "testnet", "mainnet"]
+Positive = Annotated[Decimal, Field(gt=0)]
+NotNegative = Annotated[Decimal, Field(ge=0)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are errors, values don't change after loading."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class ResearchSection(Section):
+    """What is researched, over which months, on which account."""
+
+    instruments: Annotated[tuple[InstrumentId, ...], Field(min_length=1)]
+    first_month: Annotated[Month, Field(alias="from")]
+    last_month: Annotated[Month, Field(alias="to")]
+    initial_equity_quote: Positive
+    workers: Annotated[int, Field(ge=0)]
+    network: Network
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if not months_between(self.first_month, self.last_month):
+            raise ValueError(f"`from` not later than `to`, found {self.first_month} to {self.last_month}")
+        if len(set(self.instruments)) != len(self.instruments):
+            raise ValueError("each instrument once")
+        return self
+
+
+class PathsSection(Section):
+    """Where Helios keeps what it makes."""
+
+    home: Path
+
+
+class DataSection(Section):
+    """Where market data comes from and how it is fetched."""
+
+    archive_url: BaseUrl
+    rest_url: BaseUrl
+    concurrency: Annotated[int, Field(ge=1, le=64)]
+    attempts: Annotated[int, Field(ge=1, le=20)]
+    timeout_seconds: Annotated[float, Field(gt=0)]
+    open_interest_delay_minutes: Annotated[int, Field(ge=5)]
+
+
+class DatabaseSection(Section):
+    """Which PostgreSQL: the embedded one unless an address is given."""
+
+    url: SecretStr | None = None
+
+
+class InstrumentSection(Section):
+    """One instrument as its venue lists it."""
+
+    id: InstrumentId
+    tick: Positive
+    lot: Positive
+    min_quantity: Positive
+    min_notional_quote: Positive
+    max_notional_quote: Positive
+
+    def record(self) -> Instrument:
+        """The record that stages take."""
+        return Instrument(instrument_id=self.id, **self.model_dump(exclude={"id"}))
+
+
+class CostsSection(Section):
+    """What trading costs."""
+
+    fee_fraction: NotNegative
+    half_spread_bps: NotNegative
+    slippage_bps: NotNegative
+    stop_slippage_bps: NotNegative
+
+    def record(self) -> Costs:
+        """The record that stages take."""
+        return Costs(**self.model_dump())
+
+
+class FeaturesSection(Section):
+    """What features are made from."""
+
+    funding_lookback: Annotated[int, Field(ge=2)]
+    funding_std_floor: Annotated[float, Field(gt=0)]
+    atr_bars: Annotated[int, Field(ge=1)]
+    vol_lookback: Annotated[int, Field(ge=2)]
+    periods_per_year: Annotated[int, Field(ge=1)]
+    max_gap_bars: Annotated[int, Field(ge=0)]
+
+
+class LimitsSection(Section):
+    """How much may be held."""
+
+    vol_target: Annotated[float, Field(gt=0)]
+    max_leverage: Annotated[float, Field(gt=0)]
+    gross_cap: Annotated[float, Field(gt=0)]
+    max_open: Annotated[int, Field(ge=1)]
+
+    def record(self) -> AllocationLimits:
+        """The record that stages take."""
+        return AllocationLimits(**self.model_dump())
+
+
+class GridSection(Section):
+    """The values of each parameter; a round is their product."""
+
+    lookback_bars: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
+    funding_weight: Annotated[tuple[float, ...], Field(min_length=1)]
+    entry_z: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
+    exit_z: Annotated[tuple[float, ...], Field(min_length=1)]
+    max_holding_bars: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    cooldown_bars: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    stop_atr: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+
+
+class ConstraintsSection(Section):
+    """What a parameter set must reach in sample."""
+
+    min_round_trips: Annotated[int, Field(ge=0)]
+    max_drawdown_fraction: Fraction
+    min_sharpe: float
+    min_win_rate: Fraction
+
+
+class WalkForwardSection(Section):
+    """Lengths of a fold."""
+
+    in_sample_days: Annotated[int, Field(ge=60)]
+    out_of_sample_days: Annotated[int, Field(ge=1)]
+    embargo_bars: Annotated[int, Field(ge=0)]
+
+
+class GatesSection(Section):
+    """What a candidate must reach to be promoted."""
+
+    min_deflated_sharpe: Fraction
+    max_pbo: Fraction
+    min_out_of_sample_sharpe: float
+    min_retention: float
+    min_out_of_sample_round_trips: Annotated[int, Field(ge=0)]
+    min_positive_folds: Fraction
+    agreement_sets: Annotated[int, Field(ge=1)]
+
+
+class HoldoutSection(Section):
+    """The bars used once at the end, and the test on them."""
+
+    days: Annotated[int, Field(ge=1)]
+    significance: Annotated[float, Field(gt=0, lt=1)]
+    bootstrap_block_days: Annotated[int, Field(ge=1)]
+    bootstrap_draws: Annotated[int, Field(ge=100)]
+    seed: int
+
+
+class KeysSection(Section):
+    """Public keys, base64, that may sign a champion for each network."""
+
+    paper: tuple[str, ...]
+    testnet: tuple[str, ...]
+    mainnet: tuple[str, ...]
+
+
+class SimulatedMarketSection(Section):
+    """The market of `helios demo`."""
+
+    seed: Annotated[int, Field(ge=0)]
+    edge: Annotated[float, Field(ge=0)]
+    first_month: Annotated[Month, Field(alias="from")]
+    last_month: Annotated[Month, Field(alias="to")]
+
+
+class Settings(Section):
+    """Everything that decides what a run does."""
+
+    research: ResearchSection
+    paths: PathsSection
+    data: DataSection
+    database: DatabaseSection = DatabaseSection()
+    instruments: tuple[InstrumentSection, ...]
+    costs: CostsSection
+    features: FeaturesSection
+    limits: LimitsSection
+    grid: GridSection
+    constraints: ConstraintsSection
+    walk_forward: WalkForwardSection
+    gates: GatesSection
+    holdout: HoldoutSection
+    keys: KeysSection
+    simulated_market: SimulatedMarketSection
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        known = {instrument.id for instrument in self.instruments}
+        if unknown := sorted(set(self.research.instruments) - known):
+            raise ValueError(
+                f"research.instruments: expected ids that have an [[instruments]] table ({', '.join(sorted(known))}), "
+                f"found {', '.join(unknown)}"
+            )
+        longest = max(self.grid.max_holding_bars)
+        if self.walk_forward.embargo_bars < longest:
+            raise ValueError(
+                f"walk_forward.embargo_bars: expected at least the longest grid.max_holding_bars ({longest}), "
+                f"found {self.walk_forward.embargo_bars}"
+            )
+        return self
+
+    @property
+    def home(self) -> Path:
+        """The folder of everything Helios keeps, absolute."""
+        return self.paths.home
+
+    @property
+    def instrument_records(self) -> tuple[Instrument, ...]:
+        """The researched instruments, sorted by id."""
+        chosen = set(self.research.instruments)
+        return tuple(sorted((i.record() for i in self.instruments if i.id in chosen), key=lambda i: i.instrument_id))
+
+    @property
+    def feature_settings(self) -> FeatureSettings:
+        """The record that the feature stage takes."""
+        delay = self.data.open_interest_delay_minutes
+        return FeatureSettings(**self.features.model_dump(), open_interest_delay_minutes=delay)
+
+    def shown(self) -> dict[str, Any]:
+        """The effective settings as plain values, with every secret hidden."""
+        values = self.model_dump(mode="json", by_alias=True)
+        secret = self.database.url
+        values["database"] = {"url": "embedded" if secret is None else hide_password(secret.get_secret_value())}
+        return values
+
+
+def hide_password(url: str) -> str:
+    """A database address with its password, if any, shown as `***`; option values are dropped."""
+    parts = urlsplit(url)
+    if parts.password is not None:
+        host = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{parts.username}:***@{host}")
+    return urlunsplit(parts._replace(query=""))
+
+
+def load_settings(
+    path: Path, environment: Mapping[str, str], overrides: Mapping[tuple[str, str], Any] | None = None
+) -> Settings:
+    """Read the file, then the environment, then what the command line says, the later winning.
+
+    Args:
+        path: `helios.toml`.
+        environment: usually `os.environ`; the variables of `ENVIRONMENT` are read.
+        overrides: (section, key) → value, from command-line options.
+
+    Raises:
+        SettingsError: the file is absent or not TOML, a key is unknown or missing, or a value is not allowed; names
+            the key, the value and what is allowed.
+    """
+    values = _read(path)
+    given = {key: environment[name] for name, key in ENVIRONMENT.items() if environment.get(name)}
+    for (section, key), value in {**given, **(overrides or {})}.items():
+        table = values.setdefault(section, {})
+        if isinstance(table, dict):
+            table[key] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(path, error)) from None
+    home = path.resolve().parent / Path(os.path.expanduser(settings.paths.home))
+    return settings.model_copy(update={"paths": PathsSection(home=home)})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=Decimal)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"settings: expected a file at {path}, found none. Run this where helios.toml is, or pass --config PATH."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise SettingsError(f"settings: expected TOML in {path}, found: {error}") from None
+
+
+def _explain(path: Path, error: ValidationError) -> str:
+    """One line for all problems: key, what is allowed, what was found."""
+    return f"{path.name}: " + "; ".join(_problem(dict(p)) for p in error.errors(include_url=False)) + "."
+
+
+def _problem(problem: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"])
+    message = problem["msg"].removeprefix("Value error, ")
+    found = problem["input"]
+    # A whole table is too long to show, and the database address may hold a password.
+    shown = "" if isinstance(found, dict | Section) or key == "database.url" else f", found {_short(found)}"
+    if problem["type"] == "extra_forbidden":
+        return f"{key}: unknown key{shown}. Remove it or correct its spelling"
+    if problem["type"] == "missing":
+        return f"{key}: expected a value, found none"
+    return f"{key}: {message[0].lower()}{message[1:]}{shown}" if key else message
+
+
+def _short(value: object) -> str:
+    text = repr(str(value) if isinstance(value, Decimal | Path) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
