@@ -1,0 +1,80 @@
+"""The settings file and the environment."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.settings import load_settings
+
+SHIPPED = Path(__file__).resolve().parents[1] / "helios.toml"
+
+
+def edited(tmp_path, old, new):
+    text = SHIPPED.read_text()
+    assert old in text
+    path = tmp_path / "helios.toml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def test_the_shipped_file_is_valid_and_its_numbers_are_exact():
+    settings = load_settings(SHIPPED, {})
+
+    assert settings.costs.fee_fraction == Decimal("0.0005")
+    assert [i.instrument_id for i in settings.instrument_records] == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
+    assert settings.instrument_records[0].quanta_per_tick_lot == 10_000
+    assert settings.home == SHIPPED.parent / ".helios"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "parts"),
+    [
+        ("fee_fraction = 0.0005", "fee_fraction = -1", ["costs.fee_fraction", "greater than or equal to 0", "-1"]),
+        ("max_open = 2", "", ["limits.max_open", "expected a value", "none"]),
+        ("max_open = 2", "max_opne = 2", ["limits.max_opne", "unknown key"]),
+        ('from = "2024-01"', 'from = "Jan 2024"', ["research.from", "YYYY-MM", "Jan 2024"]),
+        ('to = "2025-06"', 'to = "2023-06"', ["research", "not later than", "2024-01 to 2023-06"]),
+        ("embargo_bars = 192", "embargo_bars = 1", ["embargo_bars", "at least the longest", "192", "found 1"]),
+        ('archive_url = "https://', 'archive_url = "ftp://', ["data.archive_url", "file://", "ftp://"]),
+        ('instruments = ["BTCUSDT', 'instruments = ["XYZUSDT', ["research.instruments", "XYZUSDT-PERP.BINANCE"]),
+        ("[costs]", "[costs", ["expected TOML"]),
+    ],
+)
+def test_a_wrong_setting_names_key_value_and_what_is_allowed(tmp_path, old, new, parts):
+    path = edited(tmp_path, old, new)
+
+    with pytest.raises(SettingsError) as error:
+        load_settings(path, {})
+
+    assert "\n" not in str(error.value)
+    for part in parts:
+        assert part in str(error.value)
+
+
+def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
+    with pytest.raises(SettingsError, match="--config"):
+        load_settings(tmp_path / "helios.toml", {})
+
+
+def test_command_line_wins_over_environment_which_wins_over_the_file():
+    environment = {"HELIOS_ARCHIVE_URL": "file:///from/environment", "HELIOS_HOME": "/elsewhere"}
+
+    plain = load_settings(SHIPPED, environment)
+    overridden = load_settings(SHIPPED, environment, {("data", "archive_url"): "file:///from/option/"})
+
+    assert plain.data.archive_url == "file:///from/environment"
+    assert plain.home == Path("/elsewhere")
+    assert overridden.data.archive_url == "file:///from/option"
+
+
+def test_secrets_are_never_shown():
+    url = "postgresql://quant:s3cret@db.example:5432/postgres?password=also"
+
+    settings = load_settings(SHIPPED, {"HELIOS_DATABASE_URL": url})
+
+    assert "s3cret" not in str(settings.shown())
+    assert "also" not in str(settings.shown())
+    assert "s3cret" not in repr(settings)
+    assert settings.shown()["database"]["url"] == "postgresql://quant:***@db.example:5432/postgres"
