@@ -1,0 +1,181 @@
+"""Statistics over windows of valid bars, compiled.
+
+One function makes one window, and batch and live both call it, so a feature has the same bits in a backtest and in an
+engine. Each window is summed afresh in two passes: running sums would drift (a cumulative z-score over three years is
+off by 1e-4) and would depend on where the history began.
+
+A window counts valid bars. It never reaches back over more than the allowed run of missing bars: `segment_starts` says
+where the history that a bar may use begins.
+"""
+
+import math
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
+"""How every number of a trade is compiled: no reordering of floating point sums, and the GIL released."""
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@compiled
+def log_prices(prices: Floats) -> Floats:
+    """Natural logarithms, by the C library's `log` on each price (numpy's own differs in the last bit at times)."""
+    logs = np.empty(len(prices))
+    for i in range(len(prices)):
+        logs[i] = math.log(prices[i])
+    return logs
+
+
+@compiled
+def segment_starts(opened_at: Integers, interval: int, max_gap_bars: int) -> Integers:
+    """Index of the earliest bar that a window ending at each bar may contain.
+
+    Args:
+        opened_at: openings of valid bars, ascending, in any unit.
+        interval: length of a bar in that unit.
+        max_gap_bars: longest run of missing bars that a window may skip.
+
+    Returns:
+        One index per bar, non-decreasing.
+    """
+    starts = np.empty(len(opened_at), np.int64)
+    start = 0
+    for i in range(len(opened_at)):
+        if i > 0 and (opened_at[i] - opened_at[i - 1]) // interval - 1 > max_gap_bars:
+            start = i
+        starts[i] = start
+    return starts
+
+
+@compiled
+def mean_and_std(values: Floats, at: int, lookback: int) -> tuple[float, float]:
+    """Mean and standard deviation (ddof 0) of `values[at - lookback + 1 : at + 1]`, in two passes.
+
+    The deviation of equal values is 0, also where rounding of their mean would make it a tiny number.
+    """
+    low = high = values[at]
+    total = 0.0
+    for k in range(at - lookback + 1, at + 1):
+        value = values[k]
+        total += value
+        low = min(low, value)
+        high = max(high, value)
+    if low == high:
+        return float(low), 0.0
+    mean = total / lookback
+    squares = 0.0
+    for k in range(at - lookback + 1, at + 1):
+        squares += (values[k] - mean) ** 2
+    return mean, math.sqrt(squares / lookback)
+
+
+@compiled
+def z_score(values: Floats, at: int, lookback: int) -> float:
+    """How many standard deviations the value at `at` lies from its window's mean.
+
+    Args:
+        values: a series; the caller makes sure that `at - lookback + 1 ≥ 0`.
+        at: last index of the window, included.
+        lookback: length of the window.
+
+    Returns:
+        (value − mean) / std with ddof 0; 0 for a window of equal values.
+    """
+    mean, std = mean_and_std(values, at, lookback)
+    if std == 0.0:
+        return 0.0
+    return float((values[at] - mean) / std)
+
+
+@compiled
+def z_scores(values: Floats, starts: Integers, lookback: int) -> Floats:
+    """`z_score` at every bar; NaN while the bar's segment is shorter than `lookback`."""
+    scores = np.full(len(values), np.nan)
+    for i in range(len(values)):
+        if i - lookback + 1 >= starts[i]:
+            scores[i] = z_score(values, i, lookback)
+    return scores
+
+
+@compiled
+def floored_z_score(values: Floats, at: int, lookback: int, std_floor: float, bound: float) -> float:
+    """`z_score` with its standard deviation no smaller than `std_floor` and the result clipped to ±`bound`.
+
+    For series that often stand still, such as a funding rate at its clamp: without floor and bound one pip of
+    difference would outvote everything else.
+    """
+    mean, std = mean_and_std(values, at, lookback)
+    if std == 0.0:
+        return 0.0
+    return min(max((values[at] - mean) / max(std, std_floor), -bound), bound)
+
+
+@compiled
+def floored_z_scores(values: Floats, lookback: int, std_floor: float, bound: float) -> Floats:
+    """`floored_z_score` at every index; NaN before `lookback` values exist."""
+    scores = np.full(len(values), np.nan)
+    for i in range(lookback - 1, len(values)):
+        scores[i] = floored_z_score(values, i, lookback, std_floor, bound)
+    return scores
+
+
+@compiled
+def average_true_range(highs: Floats, lows: Floats, closes: Floats, at: int, bars: int) -> float:
+    """Simple mean of the last `bars` true ranges, in price; needs the close before the window (`at - bars ≥ 0`).
+
+    Simple, not Wilder's recursion, which would depend on where the history began.
+    """
+    total = 0.0
+    for k in range(at - bars + 1, at + 1):
+        total += max(highs[k], closes[k - 1]) - min(lows[k], closes[k - 1])
+    return total / bars
+
+
+@compiled
+def average_true_ranges(highs: Floats, lows: Floats, closes: Floats, starts: Integers, bars: int) -> Floats:
+    """`average_true_range` at every bar; NaN while the segment has fewer than `bars + 1` bars."""
+    ranges = np.full(len(closes), np.nan)
+    for i in range(len(closes)):
+        if i - bars >= starts[i]:
+            ranges[i] = average_true_range(highs, lows, closes, i, bars)
+    return ranges
+
+
+@compiled
+def volatility(logs: Floats, at: int, lookback: int, periods_per_year: float) -> float:
+    """Standard deviation (ddof 0) of the last `lookback` log returns, per year; 0 if all are equal.
+
+    Args:
+        logs: log prices; needs the one before the window (`at - lookback ≥ 0`).
+        at: last index of the window, included.
+        lookback: returns in the window.
+        periods_per_year: returns in a year.
+    """
+    low = high = logs[at] - logs[at - 1]
+    total = 0.0
+    for k in range(at - lookback + 1, at + 1):
+        change = logs[k] - logs[k - 1]
+        total += change
+        low = min(low, change)
+        high = max(high, change)
+    if low == high:
+        return 0.0
+    mean = total / lookback
+    squares = 0.0
+    for k in range(at - lookback + 1, at + 1):
+        squares += (logs[k] - logs[k - 1] - mean) ** 2
+    return math.sqrt(squares / lookback) * math.sqrt(periods_per_year)
+
+
+@compiled
+def volatilities(logs: Floats, starts: Integers, lookback: int, periods_per_year: float) -> Floats:
+    """`volatility` at every bar; NaN while the segment has fewer than `lookback + 1` bars."""
+    values = np.full(len(logs), np.nan)
+    for i in range(len(logs)):
+        if i - lookback >= starts[i]:
+            values[i] = volatility(logs, i, lookback, periods_per_year)
+    return values
