@@ -1,4 +1,4 @@
-"""What a candidate must reach, and how it is found to have done so: records that sweep, walk-forward and promotion share."""
+"""What a candidate must reach and what was found: records that sweep, walk-forward and promotion share."""
 
 import math
 from collections.abc import Mapping
@@ -140,7 +140,7 @@ class GateResult:
     explanation: str
 
     def __post_init__(self) -> None:
-        """Turn NaN into None: a row is stored, signed and shown, and none of those knows NaN."""
+        """Turn NaN and infinity into None: a row is stored, signed and shown, and none of those knows them."""
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "value", None)
 
