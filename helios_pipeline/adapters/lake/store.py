@@ -1,0 +1,171 @@
+"""The Parquet lake: one file per asset partition, replaced whole or not at all."""
+
+import hashlib
+import io
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+
+import polars as pl
+import pyarrow
+import pyarrow.parquet
+from upath import UPath
+
+from helios_pipeline.core.errors import DataError
+
+type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
+
+_VERSION = "helios.version"
+_FACTS = "helios.facts"
+_DIGEST = "helios.digest"
+_DIGEST_MARK = b"helios-sha256:"
+_NO_DIGEST = b"0" * 64
+_UNFINISHED = ".unfinished"
+
+
+class Lake:
+    """Frames by asset, instrument and month, each with its version and facts inside its own file.
+
+    The layout is `<root>/<asset>/<instrument>/<month>.parquet`, for partitions of another kind
+    `<root>/<asset>/<name>.parquet`. A reader sees the old file or the new one, never a part; on an object store the put
+    is what makes it so.
+
+    Args:
+        root: folder or URL (`s3://bucket/lake`).
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = UPath(root)
+
+    def read(self, asset: str, *, instrument: str, month: str) -> pl.DataFrame:
+        """The frame of a partition.
+
+        Raises:
+            DataError: it was never written, or its file is damaged.
+        """
+        return self.read_named(asset, f"{instrument}/{month}")
+
+    def replace(
+        self, asset: str, frame: pl.DataFrame, *, instrument: str, month: str, version: str, facts: Mapping[str, Json]
+    ) -> None:
+        """Write a partition in place of what was there.
+
+        Args:
+            asset: e.g. `bars_15m`.
+            frame: all its rows.
+            instrument: instrument id.
+            month: `YYYY-MM`.
+            version: hash of everything the frame was made from.
+            facts: what the maker counted, kept beside the rows.
+        """
+        self.replace_named(asset, f"{instrument}/{month}", frame, version=version, facts=facts)
+
+    def version(self, asset: str, *, instrument: str, month: str) -> str | None:
+        """The version a partition was written with; None if it was never written."""
+        return self.version_named(asset, f"{instrument}/{month}")
+
+    def facts(self, asset: str, *, instrument: str, month: str) -> dict[str, Json]:
+        """The facts a partition was written with; empty if it was never written."""
+        return self.facts_named(asset, f"{instrument}/{month}")
+
+    def months(self, asset: str, *, instrument: str) -> list[str]:
+        """Months of an asset that were written, in order."""
+        folder = self.root / asset / instrument
+        if not folder.is_dir():
+            return []
+        return sorted(path.stem for path in folder.iterdir() if path.suffix == ".parquet")
+
+    def read_named(self, asset: str, name: str) -> pl.DataFrame:
+        """The frame of a partition that is not a month; see `read`."""
+        path = self._path(asset, name)
+        if not path.is_file():
+            raise DataError(f"{path}: expected the partition {name} of {asset}, found no file. Make {asset} first.")
+        content = path.read_bytes()
+        if not _is_whole(content):
+            raise _damaged(path, "its content and the SHA-256 inside it differ")
+        return pl.read_parquet(content)
+
+    def replace_named(
+        self, asset: str, name: str, frame: pl.DataFrame, *, version: str, facts: Mapping[str, Json]
+    ) -> None:
+        """Write a partition that is not a month; see `replace`."""
+        content = _with_digest(frame, {_VERSION: version, _FACTS: json.dumps(dict(facts), sort_keys=True)})
+        path = self._path(asset, name)
+        if path.protocol in ("", "file", "local"):
+            _replace_local(Path(path.path), content)
+        else:
+            path.write_bytes(content)
+
+    def version_named(self, asset: str, name: str) -> str | None:
+        """The version of a partition that is not a month; see `version`."""
+        return self._metadata(asset, name).get(_VERSION)
+
+    def facts_named(self, asset: str, name: str) -> dict[str, Json]:
+        """The facts of a partition that is not a month; see `facts`."""
+        facts: dict[str, Json] = json.loads(self._metadata(asset, name).get(_FACTS, "{}"))
+        return facts
+
+    def _path(self, asset: str, name: str) -> UPath:
+        return self.root / asset / f"{name}.parquet"
+
+    def _metadata(self, asset: str, name: str) -> dict[str, str]:
+        path = self._path(asset, name)
+        if not path.is_file():
+            return {}
+        try:
+            with path.open("rb") as file:
+                metadata = pyarrow.parquet.read_metadata(file).metadata or {}
+        except (pyarrow.ArrowException, OSError) as error:
+            raise _damaged(path, str(error)) from error
+        return {key.decode(): value.decode() for key, value in metadata.items()}
+
+
+def _with_digest(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
+    """Parquet bytes that carry the SHA-256 of themselves, taken with zeros in its own place.
+
+    Parquet's readers do not notice most flipped bytes, and polars' ends the process on some.
+    """
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, metadata={_DIGEST: (_DIGEST_MARK + _NO_DIGEST).decode(), **metadata})
+    content = buffer.getvalue()
+    at = content.rindex(_DIGEST_MARK) + len(_DIGEST_MARK)
+    digest = hashlib.sha256(content).hexdigest().encode()
+    return content[:at] + digest + content[at + len(digest) :]
+
+
+def _is_whole(content: bytes) -> bool:
+    at = content.rfind(_DIGEST_MARK) + len(_DIGEST_MARK)
+    found = content[at : at + len(_NO_DIGEST)]
+    blank = content[:at] + _NO_DIGEST + content[at + len(_NO_DIGEST) :]
+    return hashlib.sha256(blank).hexdigest().encode() == found
+
+
+def _damaged(path: UPath, found: str) -> DataError:
+    return DataError(
+        f"{path}: expected a whole Parquet file, found a damaged one ({found}). Delete it and run again: it will be "
+        "made anew."
+    )
+
+
+def _replace_local(path: Path, content: bytes) -> None:
+    """Temporary file in the same folder, file and folder forced to disk, rename between."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for leftover in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
+        leftover.unlink(missing_ok=True)  # of a writer that was killed: an advisory lock admits one at a time
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_UNFINISHED}")
+    try:
+        with unfinished.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,149 @@
+"""Which bars may be used."""
+
+import math
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from helios_pipeline.core.calendar import BAR_INTERVAL
+from helios_pipeline.core.errors import DataError
+from helios_pipeline.data.quarantine import STAMP, ParsedRows, quarantine_rows
+
+if TYPE_CHECKING:
+    import pandera.polars as pandera
+
+BARS_SCHEMA = pl.Schema(
+    {
+        "opened_at": STAMP,
+        "closed_at": STAMP,
+        "open": pl.Float64(),
+        "high": pl.Float64(),
+        "low": pl.Float64(),
+        "close": pl.Float64(),
+        "volume": pl.Float64(),
+        "quote_volume": pl.Float64(),
+        "trade_count": pl.Int64(),
+        "taker_buy_volume": pl.Float64(),
+        "source": pl.String(),
+    }
+)
+"""A bar; the last four but `source` (`1m`, `15m` or `trades`) may be null: not recorded. Key: opened_at."""
+
+SCALE_JUMP_BOUND = math.log(2)
+"""A close off the median of its neighbourhood by more than this factor, in ln, is taken for a wrong scale."""
+
+NEIGHBOURHOOD = 9
+"""Bars in that median, the bar itself in the middle: it catches up to four wrong bars in a row and, unlike a bound on
+single returns, no lasting change of the price level."""
+
+_PRICES = ["open", "high", "low", "close"]
+
+
+def validate_bars(frame: pl.DataFrame, *, interval: timedelta, source: str) -> ParsedRows:
+    """Separate the bars that may be used from those that may not.
+
+    Args:
+        frame: opened_at, open, high, low, close, volume and any more columns; sorted by opened_at, unique.
+        interval: the bars' length. Minutes without a trade are usual and stay; a 15-minute bar without one goes.
+        source: name of the frame, for quarantine.
+
+    Returns:
+        Reasons in quarantine, the first that holds: `not_finite`, `misaligned`, `negative_price` (or zero),
+        `crossed_ohlc` (low ≤ open, close ≤ high does not hold), `negative_volume`, `range_without_volume`,
+        `no_trades` (flat, zero volume), `scale_jump` (see `SCALE_JUMP_BOUND`).
+    """
+    columns = frame.columns
+    judged = frame.with_columns(_reason=_reason(interval))
+    sound = judged.filter(pl.col("_reason").is_null())
+    bad = judged.filter(pl.col("_reason").is_not_null())
+    level = pl.col("close").rolling_median(NEIGHBOURHOOD, center=True, min_samples=NEIGHBOURHOOD // 2)
+    jump = (pl.col("close") / level).log().abs() > SCALE_JUMP_BOUND
+    sound = sound.with_columns(_jump=jump.fill_null(value=False))
+    jumps = sound.filter("_jump").drop("_jump").with_columns(_reason=pl.lit("scale_jump"))
+    bad = pl.concat([bad, jumps]).sort("opened_at")
+    return ParsedRows(
+        frame=sound.filter(~pl.col("_jump")).select(columns),
+        quarantined=quarantine_rows(bad, stamp="opened_at", reason=pl.col("_reason"), source=source),
+    )
+
+
+def _reason(interval: timedelta) -> pl.Expr:
+    numbers = pl.col(*_PRICES, "volume")
+    still = pl.col("high") == pl.col("low")
+    reason = (
+        pl.when(~pl.all_horizontal(numbers.is_finite().fill_null(value=False)))
+        .then(pl.lit("not_finite"))
+        .when(pl.col("opened_at").dt.truncate(interval) != pl.col("opened_at"))
+        .then(pl.lit("misaligned"))
+        .when(pl.min_horizontal(_PRICES) <= 0)
+        .then(pl.lit("negative_price"))
+        .when((pl.col("high") != pl.max_horizontal(_PRICES)) | (pl.col("low") != pl.min_horizontal(_PRICES)))
+        .then(pl.lit("crossed_ohlc"))
+        .when(pl.col("volume") < 0)
+        .then(pl.lit("negative_volume"))
+        .when((pl.col("volume") == 0) & ~still)
+        .then(pl.lit("range_without_volume"))
+    )
+    if interval < BAR_INTERVAL:
+        return reason
+    return reason.when((pl.col("volume") == 0) & still).then(pl.lit("no_trades"))
+
+
+def bars_model() -> "pandera.DataFrameSchema":
+    """The pandera schema of `bars_15m`, for collected frames: on a LazyFrame pandera would look at types only.
+
+    Imported on call, because pandera takes seconds to load.
+    """
+    import pandera.polars as pandera
+
+    def row_wise(name: str, holds: pl.Expr) -> "pandera.Check":
+        return pandera.Check(lambda data: data.lazyframe.select(holds), name=name)
+
+    price = pandera.Column(pl.Float64, [pandera.Check.gt(0), pandera.Check.lt(math.inf)], nullable=False)
+    total = [pandera.Check.ge(0), pandera.Check.lt(math.inf)]
+    opened, closed = pl.col("opened_at"), pl.col("closed_at")
+    return pandera.DataFrameSchema(
+        {
+            "opened_at": pandera.Column(STAMP, nullable=False, unique=True),
+            "closed_at": pandera.Column(STAMP, nullable=False),
+            **dict.fromkeys(_PRICES, price),
+            "volume": pandera.Column(pl.Float64, [pandera.Check.gt(0), pandera.Check.lt(math.inf)], nullable=False),
+            "quote_volume": pandera.Column(pl.Float64, total, nullable=True),
+            "trade_count": pandera.Column(pl.Int64, pandera.Check.ge(0), nullable=True),
+            "taker_buy_volume": pandera.Column(pl.Float64, total, nullable=True),
+            "source": pandera.Column(pl.String, pandera.Check.isin(["1m", "15m", "trades"]), nullable=False),
+        },
+        checks=[
+            row_wise("low is lowest", pl.col("low") <= pl.min_horizontal("open", "close")),
+            row_wise("high is highest", pl.col("high") >= pl.max_horizontal("open", "close")),
+            row_wise("opened on the grid", opened.dt.truncate(BAR_INTERVAL) == opened),
+            row_wise("closed one interval later", closed == opened + BAR_INTERVAL),
+            row_wise("sorted", (opened.diff() > timedelta(0)).fill_null(value=True)),
+        ],
+        strict=True,
+        ordered=True,
+    )
+
+
+def require_valid_bars(bars: pl.DataFrame, *, where: str) -> None:
+    """Refuse bars that the pandera schema refuses.
+
+    Args:
+        bars: a collected frame.
+        where: what the bars are, for the message.
+
+    Raises:
+        DataError: naming the checks that failed and the first rows that failed them.
+    """
+    import pandera.errors
+
+    try:
+        bars_model().validate(bars, lazy=True)
+    except pandera.errors.SchemaErrors as error:
+        cases = error.failure_cases
+        failed = ", ".join(sorted({str(check) for check in cases["check"].to_list()}))
+        raise DataError(
+            f"{where}: expected bars that pass every check, found {cases.height} failures of: {failed}. First: "
+            f"{cases.row(0, named=True)}. Nothing was written; look at the raw data of that instant."
+        ) from None
