@@ -1,1 +1,1 @@
-"""Stage 5: one optimization round: grid, evaluation, verdicts, ledger."""
+"""Stage 5: grids, rounds, their evaluation on any executor, verdicts, ProScore2 and the trial ledger's keys."""

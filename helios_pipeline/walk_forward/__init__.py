@@ -1,1 +1,1 @@
-"""Stage 6: fold by fold in-sample choice and out-of-sample result."""
+"""Stage 6: rolling folds, the in-sample choice of each, and what it earned out of sample."""

@@ -1,0 +1,154 @@
+"""One step of the search: a grid evaluated over a window, judged, and summarised."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.records import Window
+from helios_pipeline.core.selection import Constraints
+from helios_pipeline.strategy.parameters import ParameterSet
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameters_of
+from helios_pipeline.sweep.run import Sweep
+from helios_pipeline.sweep.verdict import best_row, choose_candidate, failure_counts, score_grid
+
+DISTRIBUTIONS = ("sharpe", "max_drawdown", "win_rate", "round_trips", "proscore2")
+"""Metrics whose distribution over the sets a round's summary holds."""
+
+QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+BINS = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundResult:
+    """What a round found.
+
+    Attributes:
+        name: `round-1` and so on.
+        grid: its points, in the order of the rows.
+        window: what was evaluated; all of it in sample.
+        constraints: what a set had to reach.
+        metrics: one row per point: parameters, metrics, `passed`, `failed_constraints`, `proscore2`.
+        blocks: (sets, 16, 3): days, Σr, Σr² of each block of days.
+        best: row of the candidate, or of the highest ProScore2 if no set passed.
+    """
+
+    name: str
+    grid: Grid
+    window: Window
+    constraints: Constraints
+    metrics: pl.DataFrame
+    blocks: NDArray[np.float64]
+    best: int
+
+    @property
+    def candidate(self) -> ParameterSet | None:
+        """The set that goes on to promotion; None if none passed."""
+        return self.best_parameters if self.metrics["passed"][self.best] else None
+
+    @property
+    def best_parameters(self) -> ParameterSet:
+        """The set of the best row."""
+        return parameters_of(self.metrics.row(self.best, named=True))
+
+    @property
+    def passed(self) -> int:
+        """How many sets met every constraint."""
+        return int(self.metrics["passed"].sum())
+
+    @property
+    def pass_rate(self) -> float:
+        """Fraction of the sets that met every constraint."""
+        return self.passed / self.metrics.height
+
+    @property
+    def edge_warnings(self) -> tuple[str, ...]:
+        """One sentence per parameter of the best set that stands on the grid's edge; beyond it may be better."""
+        return tuple(
+            f"{name}: the best set has {getattr(self.best_parameters, name)}, the grid's {end} value"
+            for name, end in self.grid.edges(self.best).items()
+        )
+
+    def summary(self) -> dict[str, Any]:
+        """The round as JSON-able values: figures that are none are null."""
+        row = {name: json_value(value) for name, value in self.metrics.row(self.best, named=True).items()}
+        return {
+            "round": self.name,
+            "window": [self.window.first.isoformat(), self.window.last.isoformat()],
+            "grid": self.grid.as_values(),
+            "constraints": asdict(self.constraints),
+            "sets": self.metrics.height,
+            "combinations_left_out": self.grid.combinations_left_out,
+            "passed": self.passed,
+            "pass_rate": self.pass_rate,
+            "failed": failure_counts(self.metrics, self.constraints),
+            "above_zero_after_costs": int((self.metrics["net_return"] > 0).sum()),
+            "has_candidate": self.candidate is not None,
+            "best": {
+                "parameters": {name: row[name] for name in PARAMETER_NAMES},
+                "metrics": {name: value for name, value in row.items() if name not in PARAMETER_NAMES},
+            },
+            "edge_warnings": list(self.edge_warnings),
+            "distributions": {name: distribution(self.metrics[name]) for name in DISTRIBUTIONS},
+        }
+
+
+def round_name(number: int) -> str:
+    """Name of a round, counted from 1.
+
+    Raises:
+        SettingsError: the number is below 1.
+    """
+    if number < 1:
+        raise SettingsError(f"round: expected a number from 1, found {number}")
+    return f"round-{number}"
+
+
+def judge_round(name: str, sweep: Sweep, *, grid: Grid, window: Window, constraints: Constraints) -> RoundResult:
+    """Judge and score what `run_sweep` measured over a grid.
+
+    Args:
+        name: from `round_name`.
+        sweep: of exactly this grid.
+        grid: the points.
+        window: what was evaluated.
+        constraints: what a set must reach in sample.
+
+    Raises:
+        SettingsError: the sweep is not of this grid.
+    """
+    if sweep.metrics.height != grid.size:
+        raise SettingsError(
+            f"round {name}: expected metrics of the grid's {grid.size} sets, found {sweep.metrics.height}. "
+            "Run the sweep on this grid."
+        )
+    scored = score_grid(sweep.metrics, grid, constraints)
+    candidate = choose_candidate(scored)
+    return RoundResult(
+        name=name,
+        grid=grid,
+        window=window,
+        constraints=constraints,
+        metrics=scored,
+        blocks=sweep.blocks,
+        best=best_row(scored, np.arange(scored.height)) if candidate is None else candidate,
+    )
+
+
+def distribution(values: pl.Series) -> dict[str, Any]:
+    """Count, quantiles and histogram of the values that exist, JSON-able; empty lists if none exists."""
+    known = values.cast(pl.Float64).drop_nulls().drop_nans().to_numpy()
+    found: dict[str, Any] = {"count": len(known), "none": len(values) - len(known), "quantiles": {}, "edges": []}
+    if len(known) == 0:
+        return found | {"counts": []}
+    counts, edges = np.histogram(known, bins=BINS)
+    quantiles = dict(zip(map(str, QUANTILES), np.quantile(known, QUANTILES).tolist(), strict=True))
+    return found | {"quantiles": quantiles, "edges": edges.tolist(), "counts": counts.tolist()}
+
+
+def json_value(value: Any) -> Any:  # noqa: ANN401 - a cell of any column
+    """A cell as JSON knows it: NaN and infinity become None."""
+    return None if isinstance(value, float) and not np.isfinite(value) else value
