@@ -64,7 +64,7 @@ def inner_retention(metrics: pl.DataFrame) -> Floats:
         )
         for part in ("inner", "inner_tail")
     )
-    return np.divide(last, first, out=np.zeros_like(first), where=first > 0.0)
+    return _ratio(last, first)
 
 
 def neighbour_ratio(sharpe: Floats, neighbours: NDArray[np.int64]) -> Floats:
@@ -80,4 +80,10 @@ def neighbour_ratio(sharpe: Floats, neighbours: NDArray[np.int64]) -> Floats:
     own = np.nan_to_num(sharpe, nan=0.0)
     beside = np.ma.masked_array(own[neighbours], mask=neighbours < 0)
     median = np.ma.median(beside, axis=1).filled(0.0)
-    return np.divide(median, own, out=np.zeros_like(own), where=own > 0.0)
+    return _ratio(median, own)
+
+
+def _ratio(above: Floats, below: Floats) -> Floats:
+    # A Sharpe of 1e-309 is above 0; the infinite ratio to it is clipped with the term.
+    with np.errstate(over="ignore"):
+        return np.divide(above, below, out=np.zeros_like(below), where=below > 0.0)

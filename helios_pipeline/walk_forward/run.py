@@ -1,0 +1,106 @@
+"""Judge a round's procedure: choose in sample, trade out of sample, fold by fold."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from helios_pipeline.core.errors import SimulationError
+from helios_pipeline.core.selection import Constraints
+from helios_pipeline.simulation.inputs import SimulationInputs
+from helios_pipeline.simulation.run import simulate
+from helios_pipeline.sweep.grid import Grid, parameters_of
+from helios_pipeline.sweep.run import Workers, run_sweep
+from helios_pipeline.sweep.verdict import choose_candidate, score_grid
+from helios_pipeline.walk_forward.folds import Fold, FoldLengths, rolling_folds
+from helios_pipeline.walk_forward.result import (
+    DAY_MS,
+    Choice,
+    FoldResult,
+    WalkForwardResult,
+    collect_results,
+    days_of,
+)
+
+
+def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, start: int, stop: int) -> list[Fold]:
+    """Lay rolling folds over the slots [start, stop), from the first 00:00 UTC on.
+
+    Raises:
+        SettingsError: too few bars for one fold, or an embargo shorter than the grid's longest holding time.
+    """
+    opened = inputs.opened_at
+    interval = int(opened[1] - opened[0])
+    first = start + int(-opened[start] % DAY_MS) // interval
+    return rolling_folds(
+        start=first,
+        stop=stop,
+        bars_per_day=DAY_MS // interval,
+        lengths=lengths,
+        max_holding_bars=max(grid.max_holding_bars),
+    )
+
+
+def run_walk_forward(
+    inputs: SimulationInputs, grid: Grid, *, folds: Sequence[Fold], constraints: Constraints, workers: Workers
+) -> WalkForwardResult:
+    """Evaluate the whole grid in sample in every fold, and trade each fold's choice out of sample.
+
+    Each fold starts flat with the initial equity and warm features (lookbacks read earlier bars) and is closed at its
+    end. A fold in which no set passes trades nothing: its days count as 0.
+
+    Args:
+        inputs: the markets.
+        grid: all of it, in each fold.
+        folds: from `plan_folds`.
+        constraints: what a set must reach in sample to be chosen.
+        workers: who evaluates; progress counts the sets of all folds together.
+
+    Raises:
+        SimulationError: a worker ended without an answer.
+    """
+    sets = grid.size
+    results = []
+    for done, fold in enumerate(folds):
+        told = replace(
+            workers, progress=lambda at, _, before=done * sets: workers.progress(before + at, sets * len(folds))
+        )
+        choice = choose(inputs, grid, fold=fold, constraints=constraints, workers=told)
+        results.append(_judge(inputs, fold, choice))
+    return collect_results(inputs, results)
+
+
+def choose(inputs: SimulationInputs, grid: Grid, *, fold: Fold, constraints: Constraints, workers: Workers) -> Choice:
+    """The passing set with the highest ProScore2 over a fold's in-sample slots; later slots are not read."""
+    sweep = run_sweep(inputs, grid, start=fold.in_sample_start, stop=fold.in_sample_stop, workers=workers)
+    scored = score_grid(sweep.metrics, grid, constraints)
+    passed, row = int(scored["passed"].sum()), choose_candidate(scored)
+    if row is None:
+        return Choice(parameters=None, passed=passed, proscore2=math.nan, sharpe=math.nan)
+    chosen = scored.row(row, named=True)
+    return Choice(
+        parameters=parameters_of(chosen), passed=passed, proscore2=chosen["proscore2"], sharpe=chosen["sharpe"]
+    )
+
+
+def _judge(inputs: SimulationInputs, fold: Fold, choice: Choice) -> FoldResult:
+    start, stop = fold.out_of_sample_start, fold.out_of_sample_stop
+    days = len(days_of(inputs, fold))
+    if choice.parameters is None:
+        flat = np.zeros(days)
+        return FoldResult(fold=fold, choice=choice, daily_returns=flat, net_return=0.0, round_trips=0, max_drawdown=0.0)
+    traded = simulate(inputs, choice.parameters, start=start, stop=stop)
+    if len(traded.daily_returns) != days:
+        raise SimulationError(
+            f"fold {fold.number}: expected {days} out-of-sample days, found {len(traded.daily_returns)}. "
+            "Folds must start and end at 00:00 UTC: plan them with plan_folds."
+        )
+    return FoldResult(
+        fold=fold,
+        choice=choice,
+        daily_returns=traded.daily_returns,
+        net_return=float(traded.metrics["net_return"]),
+        round_trips=int(traded.metrics["round_trips"]),
+        max_drawdown=float(traded.metrics["max_drawdown"]),
+    )

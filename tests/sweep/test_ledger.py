@@ -1,0 +1,108 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import numpy as np
+import polars as pl
+import pytest
+
+from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
+from helios_pipeline.strategy.parameters import ParameterSet
+from helios_pipeline.sweep.grid import parameter_frame
+from helios_pipeline.sweep.ledger import TrialContext, ledger_entries, ledger_key
+
+BTC = Instrument(
+    instrument_id="BTCUSDT-PERP.BINANCE",
+    tick=Decimal("0.1"),
+    lot=Decimal("0.001"),
+    min_quantity=Decimal("0.001"),
+    min_notional_quote=Decimal(100),
+    max_notional_quote=Decimal(1_000_000),
+)
+ETH = replace(BTC, instrument_id="ETHUSDT-PERP.BINANCE")
+CONTEXT = TrialContext(
+    strategy_version="mean_reversion_funding/1",
+    instruments=(BTC, ETH),
+    costs=Costs(
+        fee_fraction=Decimal("0.0005"),
+        half_spread_bps=Decimal("0.5"),
+        slippage_bps=Decimal("0.5"),
+        stop_slippage_bps=Decimal(1),
+    ),
+    limits=AllocationLimits(vol_target=0.2, max_leverage=3.0, gross_cap=3.0, max_open=2),
+    feature_settings=FeatureSettings(
+        funding_lookback=30,
+        funding_std_floor=1e-6,
+        atr_bars=96,
+        vol_lookback=672,
+        periods_per_year=35_040,
+        max_gap_bars=8,
+        open_interest_delay_minutes=5,
+    ),
+)
+POINT = ParameterSet(
+    lookback_bars=96,
+    funding_weight=0.5,
+    entry_z=2.0,
+    exit_z=0.0,
+    max_holding_bars=96,
+    cooldown_bars=0,
+    stop_atr=4.0,
+)
+WINDOW = Window(first=datetime(2024, 1, 1, tzinfo=UTC), last=datetime(2025, 1, 1, tzinfo=UTC))
+
+
+def key(context=CONTEXT, point=POINT):
+    return ledger_key(context, point.canonical)
+
+
+def test_spelling_and_order_do_not_make_another_trial():
+    same = replace(
+        CONTEXT,
+        instruments=(ETH, BTC),
+        costs=replace(CONTEXT.costs, fee_fraction=Decimal("0.00050"), stop_slippage_bps=Decimal("1.0")),
+        limits=replace(CONTEXT.limits, max_leverage=3),
+    )
+
+    assert key(same) == key()
+    assert key(point=replace(POINT, entry_z=2)) == key()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(CONTEXT, strategy_version="mean_reversion_funding/2"),
+        replace(CONTEXT, instruments=(BTC,)),
+        replace(CONTEXT, instruments=(BTC, replace(ETH, tick=Decimal("0.01")))),
+        replace(CONTEXT, costs=replace(CONTEXT.costs, slippage_bps=Decimal(1))),
+        replace(CONTEXT, limits=replace(CONTEXT.limits, vol_target=0.4)),
+        replace(CONTEXT, limits=replace(CONTEXT.limits, max_open=1)),
+        replace(CONTEXT, feature_settings=replace(CONTEXT.feature_settings, atr_bars=48)),
+    ],
+)
+def test_whatever_changes_a_number_makes_another_trial(other):
+    assert key(other) != key()
+
+
+def test_another_parameter_makes_another_trial():
+    assert key(point=replace(POINT, cooldown_bars=8)) != key()
+
+
+def test_entries_carry_what_identifies_the_trial_and_its_blocks_byte_for_byte():
+    points = [POINT, replace(POINT, lookback_bars=48)]
+    metrics = parameter_frame(points).with_columns(pl.Series("round_trips", [31, 7]))
+    blocks = np.arange(2 * 16 * 3, dtype=np.float64).reshape(2, 16, 3)
+
+    entries = ledger_entries(
+        metrics, blocks, context=CONTEXT, market_data="binance", window=WINDOW, round_name="round-1"
+    )
+
+    assert [entry.key for entry in entries] == [key(point=point) for point in points]
+    assert [entry.round_trips for entry in entries] == [31, 7]
+    first = entries[0]
+    assert first.instruments == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
+    assert first.costs["fee_fraction"] == "0.0005"
+    assert first.parameters["lookback_bars"] == 96
+    assert (first.window_first, first.window_last, first.round_name) == (WINDOW.first, WINDOW.last, "round-1")
+    assert (first.vol_target, first.market_data) == (0.2, "binance")
+    assert np.frombuffer(entries[1].blocks, dtype="<f8").reshape(16, 3).tolist() == blocks[1].tolist()
