@@ -5,11 +5,14 @@ from datetime import timedelta
 
 import polars as pl
 
-EXACT_DIGITS = 15
-"""Decimal digits that a double keeps whatever they are."""
-
 FINEST_DECIMALS = 8
 """Decimals that Binance's quantities have at most."""
+
+ROW_DIGITS = 15
+"""Decimal digits that a double keeps, whatever they are: what one row's value may have."""
+
+TOTAL_DIGITS = 18
+"""Decimal digits that an int64 holds: what a total may have."""
 
 
 def aggregate_rows(
@@ -22,20 +25,20 @@ def aggregate_rows(
         stamp: instant that puts a row into its interval.
         interval: length of an interval; intervals start at multiples of it.
         prices: aggregations that name themselves.
-        totals: name → value per row, at most 8 decimals. A sum with up to 15 digits is the double nearest to the exact
-            decimal sum, in whatever order the rows come; null if any value is null.
+        totals: name → value per row, 0 or more. They are added as whole units of 1e-8 (coarser where a row has more
+            than 15 digits), so the order of rows is of no account; null if any value is null.
 
     Returns:
         opened_at, closed_at, the prices, the totals, rows (how many were aggregated), sorted.
     """
     slots = rows.lazy().with_columns(opened_at=pl.col(stamp).dt.truncate(interval))
-    largest = (
-        slots.group_by("opened_at").agg(value.sum().alias(name) for name, value in totals.items())
-        .select(pl.col(list(totals)).max())
-    ).collect().row(0, named=True)  # fmt: skip
-    scales = {name: 10 ** _decimals(largest[name] or 0.0) for name in totals}
+    sums = slots.group_by("opened_at").agg(value.sum().alias(name) for name, value in totals.items())
+    largest_row = rows.select(value.max().alias(name) for name, value in totals.items()).row(0, named=True)
+    largest_total = sums.select(pl.col(list(totals)).max()).collect().row(0, named=True)
     exact = [
-        pl.when(~value.has_nulls()).then((value * scales[name]).round().cast(pl.Int64).sum() / scales[name]).alias(name)
+        pl.when(~value.has_nulls())
+        .then(_exact_sum(value, _decimals(largest_row[name], largest_total[name])))
+        .alias(name)
         for name, value in totals.items()
     ]
     return (
@@ -48,5 +51,13 @@ def aggregate_rows(
     )
 
 
-def _decimals(largest: float) -> int:
-    return max(0, min(FINEST_DECIMALS, EXACT_DIGITS - len(str(int(largest)))))
+def _exact_sum(value: pl.Expr, decimals: int) -> pl.Expr:
+    units = 10**decimals
+    total = (value * units).round().cast(pl.Int64).sum()
+    exact: pl.Expr = total // units + (total % units) / units
+    return exact
+
+
+def _decimals(largest_row: float | None, largest_total: float | None) -> int:
+    digits = [len(str(int(largest or 0))) for largest in (largest_row, largest_total)]
+    return max(0, min(FINEST_DECIMALS, ROW_DIGITS - digits[0], TOTAL_DIGITS - digits[1]))

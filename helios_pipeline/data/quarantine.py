@@ -50,19 +50,23 @@ def quarantine_rows(rows: pl.DataFrame, *, stamp: str | None, reason: pl.Expr, s
     ).cast(QUARANTINE_SCHEMA)
 
 
-def separate_duplicates(frame: pl.DataFrame, *, key: Sequence[str], source: str) -> ParsedRows:
+def separate_duplicates(
+    frame: pl.DataFrame, *, key: Sequence[str], source: str, stamp: str | None = None
+) -> ParsedRows:
     """Keep one row per key: of identical rows the first, of rows that contradict each other none.
 
     Args:
-        frame: rows in any order; the last of `key` is their stamp.
+        frame: rows in any order.
         key: columns that name a row.
         source: file name, or the frame that held the rows.
+        stamp: column that becomes `opened_at` in quarantine; the last of `key` if None.
 
     Returns:
         Rows sorted by key; copies under `duplicate`, all rows of a contested key under `conflicting_rows`.
     """
     frame = frame.sort(key, maintain_order=True)
-    if not frame.select(pl.struct(key).is_duplicated().any()).item():
+    same_as_before = pl.all_horizontal(pl.col(name) == pl.col(name).shift() for name in key)
+    if not frame.select(same_as_before.any()).item():
         return ParsedRows(frame=frame, quarantined=no_quarantine())
     copy = ~pl.struct(pl.all()).is_first_distinct()
     marked = frame.with_columns(_copy=copy).with_columns(
@@ -72,7 +76,7 @@ def separate_duplicates(frame: pl.DataFrame, *, key: Sequence[str], source: str)
     return ParsedRows(
         frame=marked.filter(~pl.col("_copy") & ~pl.col("_contested")).drop("_copy", "_contested"),
         quarantined=quarantine_rows(
-            marked.filter(pl.col("_copy") | pl.col("_contested")), stamp=key[-1], reason=reason, source=source
+            marked.filter(pl.col("_copy") | pl.col("_contested")), stamp=stamp or key[-1], reason=reason, source=source
         ),
     )
 

@@ -1,0 +1,36 @@
+"""Archive rows take the place of REST rows."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+DIFFERENCE_COLUMNS = ("column", "archive", "rest")
+"""Columns of a difference beside the key: which value differs, what either source says."""
+
+
+def merge_archive_over_rest(
+    archive: pl.DataFrame, rest: pl.DataFrame, *, key: Sequence[str]
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Join both sources of one partition; where both have a row, the archive's is kept.
+
+    Args:
+        archive: rows of the archive, unique by key.
+        rest: rows of the REST tail, same columns, unique by key.
+        key: columns that name a row.
+
+    Returns:
+        The rows sorted by key, and every number both have but not equally: key, column, archive, rest.
+    """
+    merged = pl.concat([archive, rest.join(archive, on=list(key), how="anti")]).sort(key)
+    both = archive.join(rest, on=list(key), suffix="_rest")
+    numbers = [name for name, kind in archive.schema.items() if kind.is_numeric() and name not in key]
+    differences = pl.concat(
+        both.filter(pl.col(name) != pl.col(f"{name}_rest")).select(
+            *key,
+            pl.lit(name).alias("column"),
+            pl.col(name).cast(pl.Float64).alias("archive"),
+            pl.col(f"{name}_rest").cast(pl.Float64).alias("rest"),
+        )
+        for name in numbers
+    )
+    return merged, differences.sort(key, maintain_order=True)
