@@ -1,0 +1,81 @@
+"""Trying again: which failures are passing, and how long to wait."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+
+import httpx
+import tenacity
+
+from helios_pipeline.core.errors import DataError
+
+LONGEST_WAIT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetrySettings:
+    """How often to try.
+
+    Attributes:
+        attempts: tries in all, at least 1.
+        backoff_seconds: mean wait after the first failure; it doubles with each, up to a minute, with jitter.
+    """
+
+    attempts: int
+    backoff_seconds: float
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether a failed HTTP request may succeed later: connection trouble, time-outs, 408, 418, 429 and 5xx."""
+    if isinstance(error, httpx.HTTPStatusError):
+        # 418 is Binance's "you went on after 429".
+        return error.response.is_server_error or error.response.status_code in (408, 418, 429)
+    return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.UnsupportedProtocol)
+
+
+def with_retries[T](
+    action: Callable[[], T], *, settings: RetrySettings, passing: Callable[[BaseException], bool], what: str
+) -> T:
+    """Do something until it succeeds.
+
+    Args:
+        action: may fail.
+        settings: how often.
+        passing: whether an error is worth another try; others are raised at once.
+        what: for the message.
+
+    Raises:
+        DataError: every try failed.
+    """
+    growing = tenacity.wait_exponential_jitter(
+        initial=settings.backoff_seconds, max=LONGEST_WAIT_SECONDS, jitter=settings.backoff_seconds
+    )
+
+    def wait(state: tenacity.RetryCallState) -> float:
+        error = state.outcome.exception() if state.outcome else None
+        return max(growing(state), _retry_after_seconds(error))
+
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_attempt(settings.attempts), wait=wait
+    )
+    try:
+        return retrying(action)
+    except tenacity.RetryError as error:
+        last = error.last_attempt.exception()
+        raise DataError(
+            f"{what}: expected an answer, found {type(last).__name__}: {last} at each of {settings.attempts} attempts. "
+            "Check the connection and the base URL, then run again: what is complete is kept."
+        ) from last
+
+
+def _retry_after_seconds(error: BaseException | None) -> float:
+    """What the server asks for, in seconds; 0 if it does not, or as a date."""
+    if not isinstance(error, httpx.HTTPStatusError):
+        return 0.0
+    asked = error.response.headers.get("Retry-After", "")
+    return min(float(asked), LONGEST_WAIT_SECONDS) if asked.isdigit() else 0.0
+
+
+def is_absent(response: httpx.Response) -> bool:
+    """Whether the answer says that there is no such file."""
+    return response.status_code in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
