@@ -1,0 +1,16 @@
+"""Files with passwords: replaced whole, readable by their owner alone."""
+
+import os
+from pathlib import Path
+
+
+def write_secret(path: Path, content: str) -> None:
+    """Replace a file that only its owner may read; a reader sees the old content or the new, never half."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.unlink(missing_ok=True)
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "w") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
