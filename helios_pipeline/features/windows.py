@@ -111,7 +111,7 @@ def floored_z_score(values: Floats, at: int, lookback: int, std_floor: float, bo
     mean, std = mean_and_std(values, at, lookback)
     if std == 0.0:
         return 0.0
-    return min(max((values[at] - mean) / max(std, std_floor), -bound), bound)
+    return float(min(max((values[at] - mean) / max(std, std_floor), -bound), bound))
 
 
 @compiled

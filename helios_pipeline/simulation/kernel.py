@@ -1,0 +1,157 @@
+"""The simulation's two entries: many parameter sets for their metrics, or one with everything that happened."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from helios_pipeline.core.errors import SimulationError
+from helios_pipeline.features.windows import Floats, Integers, compiled, log_prices, segment_starts, z_score
+from helios_pipeline.simulation.arrays import PARAMETERS, Book, Market, Records, Run, Span, new_book
+from helios_pipeline.simulation.costs import CostUnits
+from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
+from helios_pipeline.simulation.machine import run_set
+from helios_pipeline.simulation.record import Simulation, events_of, make_simulation
+from helios_pipeline.simulation.summary import BLOCKS, COUNTS, METRICS, summarise
+from helios_pipeline.strategy.allocation import Limits
+from helios_pipeline.strategy.parameters import ParameterSet
+from helios_pipeline.strategy.signal import SignalRule
+
+_DAY_MILLISECONDS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Metrics of many sets over one span.
+
+    Attributes:
+        metrics: one row per set, in the order given; columns are `METRICS`. NaN: no value (win rate without round
+            trips, Sharpe below 60 days or of equal returns).
+        blocks: float64[sets, 16, 3]: days, Σr, Σr² of daily net returns, per sixteenth of the span's days.
+    """
+
+    metrics: pl.DataFrame
+    blocks: npt.NDArray[np.float64]
+
+
+def evaluate(inputs: SimulationInputs, parameter_sets: Sequence[ParameterSet], *, start: int, stop: int) -> Evaluation:
+    """Run each set from flat to flat over the bars `start ≤ slot < stop`; releases the GIL while it runs.
+
+    The first decision is made on bar `start`, the last on bar `stop − 2`; whatever is open at the end is closed at the
+    last close with costs. Bars before `start` only fill lookbacks. Sets of one lookback share its price scores, so pass
+    them together.
+
+    Raises:
+        SimulationError: the span is empty or outside the inputs.
+    """
+    span = make_span(inputs, start, stop)
+    rows = np.zeros((len(parameter_sets), len(METRICS)))
+    blocks = np.zeros((len(parameter_sets), BLOCKS, 3))
+    book = new_book(len(inputs.instruments), span.days, 0)
+    points = parameter_records(parameter_sets)
+    scores = PriceScores(inputs, start, stop)
+    for lookback in dict.fromkeys(points["lookback_bars"].tolist()):
+        chosen = np.flatnonzero(points["lookback_bars"] == lookback)
+        market = scores.market(lookback)
+        _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, rows, blocks)
+    frame = pl.DataFrame(rows, schema=list(METRICS), orient="row")
+    return Evaluation(metrics=frame.with_columns(pl.col(COUNTS).cast(pl.Int64)), blocks=blocks)
+
+
+def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, stop: int) -> Simulation:
+    """Run one set as `evaluate` does and keep its fills, round trips, payments and equity.
+
+    Raises:
+        SimulationError: the span is empty or outside the inputs.
+    """
+    span = make_span(inputs, start, stop)
+    book = new_book(len(inputs.instruments), span.days, stop - start + 1)
+    row, blocks = np.zeros((1, len(METRICS))), np.zeros((1, BLOCKS, 3))
+    market = PriceScores(inputs, start, stop).market(parameters.lookback_bars)
+    points, chosen = parameter_records([parameters]), np.zeros(1, np.int64)
+    _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, row, blocks)
+    metrics = dict(zip(METRICS, row[0].tolist(), strict=True))
+    return make_simulation(inputs, span, events_of(book), book.daily_returns, metrics)
+
+
+def make_span(inputs: SimulationInputs, start: int, stop: int) -> Span:
+    """The evaluated slots, and where their days end.
+
+    Raises:
+        SimulationError: the span is empty or outside the inputs.
+    """
+    if not 0 <= start < stop <= len(inputs.opened_at):
+        raise SimulationError(
+            f"simulation: expected slots 0 ≤ start < stop ≤ {len(inputs.opened_at)}, found start={start}, stop={stop}. "
+            f"Load bars for the whole span."
+        )
+    slots_per_day = _DAY_MILLISECONDS // SLOT_MILLISECONDS
+    into_day = int(inputs.opened_at[start]) % _DAY_MILLISECONDS // SLOT_MILLISECONDS
+    first_day_slot = start + (-into_day) % slots_per_day
+    days = max(0, (stop - first_day_slot) // slots_per_day)
+    return Span(start, stop, first_day_slot, slots_per_day, days, inputs.initial_equity_quanta)
+
+
+def parameter_records(parameter_sets: Sequence[ParameterSet]) -> Records:
+    """Parameter sets as `PARAMETERS`."""
+    names = PARAMETERS.names or ()
+    return np.array([tuple(getattr(point, name) for name in names) for point in parameter_sets], PARAMETERS)
+
+
+class PriceScores:
+    """Price scores of a span for one lookback after the other, in a buffer that is made once."""
+
+    def __init__(self, inputs: SimulationInputs, start: int, stop: int) -> None:
+        self._inputs = inputs
+        self._span = (start, stop)
+        self._scores = np.full(inputs.slots.shape, np.nan)
+        self._bars = [_valid_bars(inputs, m) for m in range(len(inputs.instruments))]
+
+    def market(self, lookback: int) -> Market:
+        """Everything the kernel reads for a lookback; valid until the next call."""
+        for m, (at, logs, starts) in enumerate(self._bars):
+            _score_slots(self._scores[:, m], at, logs, starts, lookback, self._span)
+        inputs = self._inputs
+        return Market(inputs.slots, inputs.z_funding, self._scores, inputs.settlements, inputs.contracts)
+
+
+def _valid_bars(inputs: SimulationInputs, m: int) -> tuple[Integers, Floats, Integers]:
+    """Slots of a market's bars, their log closes, and where each one's segment starts."""
+    tick = inputs.instruments[m].tick
+    numerator, denominator = tick.as_integer_ratio()
+    at = np.flatnonzero(inputs.slots["ask"][:, m] > 0)
+    closes = inputs.slots["close"][at, m] * numerator / denominator
+    return at, log_prices(closes), segment_starts(at, 1, inputs.feature_settings.max_gap_bars)
+
+
+@compiled
+def _score_slots(
+    scores: Floats, at: Integers, logs: Floats, starts: Integers, lookback: int, span: tuple[int, int]
+) -> None:
+    """Write `z_score` of the bars inside the span to their slots; other slots keep NaN."""
+    for k in range(len(at)):
+        if span[0] <= at[k] < span[1]:
+            scores[at[k]] = z_score(logs, k, lookback) if k - lookback + 1 >= starts[k] else np.nan
+
+
+@compiled
+def _run_sets(  # noqa: PLR0913 - one compiled call per lookback, so that no Python runs between sets
+    market: Market,
+    span: Span,
+    points: Records,
+    chosen: Integers,
+    costs: CostUnits,
+    limits: Limits,
+    book: Book,
+    rows: Floats,
+    blocks: Floats,
+) -> None:
+    """Run the chosen sets and write their rows."""
+    for k in chosen:
+        point = points[k]
+        rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
+        run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
+        run_set(run)
+        summarise(span, book, rows[k], blocks[k])
