@@ -110,7 +110,8 @@ class Grid:
         inner[allowed] = np.arange(self.size)
         steps = np.concatenate([np.eye(len(self.shape), dtype=np.int64), -np.eye(len(self.shape), dtype=np.int64)])
         beside = self.coordinates()[:, None, :] + steps[None, :, :] + 1
-        return position[tuple(np.moveaxis(beside, 2, 0))]
+        found: NDArray[np.int64] = position[tuple(np.moveaxis(beside, 2, 0))]
+        return found
 
     def edges(self, index: int) -> dict[str, str]:
         """Parameters of a point that stand on the grid's edge: name → `lowest` or `highest`.

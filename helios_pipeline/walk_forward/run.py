@@ -60,12 +60,9 @@ def run_walk_forward(
     Raises:
         SimulationError: a worker ended without an answer.
     """
-    sets = grid.size
     results = []
-    for done, fold in enumerate(folds):
-        told = replace(
-            workers, progress=lambda at, _, before=done * sets: workers.progress(before + at, sets * len(folds))
-        )
+    for before, fold in enumerate(folds):
+        told = _count_on(workers, before=before * grid.size, total=len(folds) * grid.size)
         choice = choose(inputs, grid, fold=fold, constraints=constraints, workers=told)
         results.append(_judge(inputs, fold, choice))
     return collect_results(inputs, results)
@@ -104,3 +101,10 @@ def _judge(inputs: SimulationInputs, fold: Fold, choice: Choice) -> FoldResult:
         round_trips=int(traded.metrics["round_trips"]),
         max_drawdown=float(traded.metrics["max_drawdown"]),
     )
+
+
+def _count_on(workers: Workers, *, before: int, total: int) -> Workers:
+    def progress(done: int, _: int) -> None:
+        workers.progress(before + done, total)
+
+    return replace(workers, progress=progress)

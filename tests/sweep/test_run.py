@@ -1,0 +1,149 @@
+import json
+import random
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import psutil
+import pytest
+
+from helios_pipeline.core.errors import SettingsError, SimulationError
+from helios_pipeline.simulation.run import simulate
+from helios_pipeline.sweep.grid import Grid, parameters_of
+from helios_pipeline.sweep.proscore import inner_retention
+from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+from tests.generated_market import BTC, ETH, make_bars, make_inputs
+
+GRID = Grid(
+    lookback_bars=(12, 24, 48),
+    funding_weight=(0.0, 0.5),
+    entry_z=(1.0, 2.0),
+    exit_z=(0.0, 1.0),
+    max_holding_bars=(48,),
+    cooldown_bars=(0, 4),
+    stop_atr=(0.0, 3.0),
+)
+
+
+@pytest.fixture(scope="module")
+def inputs():
+    return make_inputs({BTC: make_bars(seed=1, days=75), ETH: make_bars(seed=2, days=75)}, warm_up_days=5, days=75)
+
+
+def sweep_on(inputs, sets, executor=None, chunk_size=7, progress=lambda done, total: None):
+    workers = Workers(executor=executor, chunk_size=chunk_size, progress=progress)
+    return run_sweep(inputs, sets, start=inputs.first_slot, stop=len(inputs.opened_at), workers=workers)
+
+
+@pytest.fixture(scope="module")
+def here(inputs):
+    return sweep_on(inputs, GRID)
+
+
+def same_bits(left, right):
+    return (
+        left.metrics.columns == right.metrics.columns
+        and left.metrics.to_numpy().tobytes() == right.metrics.to_numpy().tobytes()
+        and left.blocks.tobytes() == right.blocks.tobytes()
+    )
+
+
+def test_results_are_bit_identical_whatever_computes_them_and_in_what_portions(inputs, here):
+    with open_pool(inputs, 1) as one, open_pool(inputs, 2) as two:
+        assert same_bits(here, sweep_on(inputs, GRID, executor=one, chunk_size=5))
+        assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=3))
+        assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=1000))
+
+
+def test_an_executor_that_holds_no_inputs_or_others_gets_them(inputs, here):
+    others = make_inputs({BTC: make_bars(seed=3, days=70)}, warm_up_days=5, days=70)
+
+    with ThreadPoolExecutor(1) as threads, open_pool(others, 1) as pool:
+        assert same_bits(here, sweep_on(inputs, GRID, executor=threads))
+        assert same_bits(here, sweep_on(inputs, GRID, executor=pool))
+
+
+def test_rows_come_in_the_order_of_the_sets_given(inputs, here):
+    points = GRID.points()
+    random.Random(1).shuffle(points)
+
+    shuffled = sweep_on(inputs, points)
+
+    assert [parameters_of(row) for row in shuffled.metrics.iter_rows(named=True)] == points
+    at = [GRID.points().index(point) for point in points]
+    assert shuffled.metrics.equals(here.metrics[at])
+    assert np.array_equal(shuffled.blocks, here.blocks[at])
+
+
+def test_the_market_has_enough_trades_for_these_tests_to_mean_something(here):
+    assert here.metrics["round_trips"].min() > 20
+    assert here.metrics["sharpe"].n_unique() > GRID.size / 2
+
+
+def test_progress_is_told_after_each_chunk_and_ends_with_all_sets(inputs):
+    told = []
+
+    with open_pool(inputs, 2) as pool:
+        sweep_on(inputs, GRID, executor=pool, chunk_size=10, progress=lambda *at: told.append(at))
+
+    assert len(told) == -(-GRID.size // 10)
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1] == (GRID.size, GRID.size)
+
+
+def test_retention_on_the_inner_split_agrees_with_the_daily_returns(inputs, here):
+    retention = inner_retention(here.metrics)
+
+    for index in (0, GRID.size // 2, GRID.size - 1):
+        r = simulate(inputs, GRID.points()[index], start=inputs.first_slot, stop=len(inputs.opened_at)).daily_returns
+        first, last = r[: int(len(r) * 0.7)], r[int(len(r) * 0.7) :]
+        assert retention[index] == pytest.approx((last.mean() / last.std()) / (first.mean() / first.std()), rel=1e-9)
+
+
+def test_blocks_hold_each_day_once(here):
+    assert (here.blocks[:, :, 0].sum(axis=1) == here.metrics["days"].to_numpy()).all()
+    assert here.blocks[:, :, 1].sum(axis=1) == pytest.approx(here.metrics["sum_r1"].to_numpy())
+    assert here.blocks[:, :, 2].sum(axis=1) == pytest.approx(here.metrics["sum_r2"].to_numpy())
+
+
+def test_a_killed_worker_is_an_error_that_says_what_to_do(inputs):
+    with open_pool(inputs, 1) as pool:
+        pool.submit(signal.raise_signal, signal.SIGKILL)
+
+        with pytest.raises(SimulationError, match=r"expected every worker to answer.*run it again"):
+            sweep_on(inputs, GRID, executor=pool)
+
+
+def test_nothing_to_evaluate_is_refused(inputs):
+    with pytest.raises(SettingsError, match="expected one or more parameter sets"):
+        sweep_on(inputs, [])
+    with pytest.raises(SettingsError, match="chunk_size: expected at least 1 set, found 0"):
+        sweep_on(inputs, GRID, chunk_size=0)
+
+
+PARENT = """
+import json, os, signal, sys
+from helios_pipeline.sweep.run import open_pool
+
+if __name__ == "__main__":
+    with open_pool({}, 2) as pool:
+        for _ in range(4):
+            pool.submit(abs, 1).result()
+        print(json.dumps(sorted(pool._processes)), flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_workers_end_when_their_parent_is_killed(tmp_path):
+    script = tmp_path / "parent.py"
+    script.write_text(PARENT)
+
+    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        workers = [psutil.Process(pid) for pid in json.loads(parent.stdout.readline())]
+        parent.kill()
+
+    _, alive = psutil.wait_procs(workers, timeout=30)
+    assert workers
+    assert alive == []
