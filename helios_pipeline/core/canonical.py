@@ -96,7 +96,7 @@ def _scalar_text(value: float | Decimal | datetime) -> str:
         return value.astimezone(UTC).isoformat()
     if not math.isfinite(value):
         raise ManifestError(f"canonical form: expected a finite number, found {value}")
-    return repr(value) if isinstance(value, float) else str(value)
+    return repr(float(value)) if isinstance(value, float) else str(value)  # a numpy float says its type otherwise
 
 
 def _read(kind: object, value: object, what: str) -> object:

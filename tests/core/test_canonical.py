@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,3 +118,7 @@ def test_a_field_of_another_type_is_refused_by_name(field: str, value: object, m
 
     with pytest.raises(ManifestError, match=message):
         from_document(Sample, {**document, field: value}, "sample")
+
+
+def test_a_numpy_float_is_spelled_like_a_float() -> None:
+    assert canonical_bytes(np.float64(0.1)) == canonical_bytes(0.1) == b'"0.1"'

@@ -1,0 +1,169 @@
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from helios_pipeline.core.records import Window
+from helios_pipeline.core.selection import HoldoutLook, HoldoutRules
+from helios_pipeline.promotion.holdout import (
+    HoldoutRequest,
+    holdout_threshold,
+    judge_holdout,
+    look_at_holdout,
+    net_return,
+)
+
+WINDOW = Window(first=datetime(2025, 4, 1, tzinfo=UTC), last=datetime(2025, 6, 30, tzinfo=UTC))
+
+
+def request(candidate_key: str = "candidate") -> HoldoutRequest:
+    return HoldoutRequest(
+        market_data="archive", instruments=("BTCUSDT-PERP.BINANCE",), window=WINDOW, candidate_key=candidate_key
+    )
+
+
+class RecordedLooks:
+    """The record in memory, with the order of what happened; results pass through JSON as in a database."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.rows: list[tuple[str, Window, HoldoutLook]] = []
+
+    def find_look(self, *, market_data, instruments, window, candidate_key) -> HoldoutLook | None:
+        self.events.append("find")
+        found = [look for key, seen, look in self.rows if key == candidate_key and seen == window]
+        return found[0] if found else None
+
+    def begin_look(self, *, market_data, instruments, window, candidate_key) -> HoldoutLook:
+        self.events.append("begin")
+        k = 1 + sum(seen.overlaps(window) for _, seen, _ in self.rows)
+        look = HoldoutLook(look_id=len(self.rows), k=k, result=None)
+        self.rows.append((candidate_key, window, look))
+        return look
+
+    def finish_look(self, look_id: int, result: Mapping[str, object]) -> None:
+        self.events.append("finish")
+        key, window, look = self.rows[look_id]
+        stored = json.loads(json.dumps(result))
+        self.rows[look_id] = (key, window, HoldoutLook(look_id=look_id, k=look.k, result=stored))
+
+
+def good_days() -> np.ndarray:
+    return np.random.default_rng(3).normal(0.004, 0.01, 90)
+
+
+def recording(looks: RecordedLooks, returns: np.ndarray) -> Callable[[], np.ndarray]:
+    def compute() -> np.ndarray:
+        looks.events.append("compute")
+        return returns
+
+    return compute
+
+
+def look_with(looks: RecordedLooks, rules: HoldoutRules, *, key: str = "candidate", returns: np.ndarray | None = None):
+    days = good_days() if returns is None else returns
+    return look_at_holdout(looks, request(key), rules=rules, daily_returns=recording(looks, days))
+
+
+def test_a_look_is_written_before_its_result_is_computed(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+
+    assert look_with(looks, holdout_rules).passed
+    assert looks.events == ["find", "begin", "compute", "finish"]
+
+
+def test_a_look_stays_written_when_the_computation_dies(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+
+    def die() -> np.ndarray:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        look_at_holdout(looks, request(), rules=holdout_rules, daily_returns=die)
+    assert [look.result for _, _, look in looks.rows] == [None]
+
+
+def test_a_look_that_died_is_finished_later_at_the_same_price(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+    looks.begin_look(market_data="archive", instruments=(), window=WINDOW, candidate_key="candidate")
+    looks.begin_look(market_data="archive", instruments=(), window=WINDOW, candidate_key="other")
+
+    assert look_with(looks, holdout_rules).threshold == 0.05 / 2
+    assert len(looks.rows) == 2
+
+
+def test_a_finished_look_is_read_and_not_repeated(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+    first = look_with(looks, holdout_rules)
+    looks.events.clear()
+
+    assert look_with(looks, holdout_rules) == first
+    assert looks.events == ["find"]
+
+
+def test_each_look_by_another_candidate_halves_the_level_and_the_fourth_is_refused(
+    holdout_rules: HoldoutRules,
+) -> None:
+    looks = RecordedLooks()
+    results = [look_with(looks, holdout_rules, key=f"candidate {k}") for k in range(4)]
+
+    assert [result.threshold for result in results] == [0.025, 0.0125, 0.00625, None]
+    assert looks.events.count("compute") == 3
+    assert results[3].passed is False
+    assert "Wait for new bars." in results[3].explanation
+
+
+def test_a_refused_look_is_computed_by_no_retry(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+    for k in range(4):
+        look_with(looks, holdout_rules, key=f"candidate {k}")
+    looks.events.clear()
+
+    assert look_with(looks, holdout_rules, key="candidate 3").passed is False
+    assert "compute" not in looks.events
+
+
+@given(st.integers(1, 60), st.floats(1e-6, 0.5))
+def test_all_levels_together_stay_below_the_significance(most: int, significance: float) -> None:
+    levels = [holdout_threshold(k, significance=significance) for k in range(1, most + 1)]
+
+    assert all(later == earlier / 2 for earlier, later in pairwise(levels))
+    assert sum(levels) <= significance
+
+
+def test_a_gain_that_may_be_chance_fails(holdout_rules: HoldoutRules) -> None:
+    returns = np.random.default_rng(5).normal(0.0, 0.01, 90)
+    returns += 0.0003 - returns.mean()
+    result = judge_holdout(returns, k=1, window=WINDOW, rules=holdout_rules)
+
+    assert net_return(returns) > 0
+    assert result.passed is False
+    assert result.value is not None
+    assert result.value > result.threshold == 0.025
+
+
+def test_a_sure_loss_fails(holdout_rules: HoldoutRules) -> None:
+    result = judge_holdout(-good_days(), k=1, window=WINDOW, rules=holdout_rules)
+
+    assert result.passed is False
+    assert result.value is not None
+    assert result.value > 0.9
+
+
+def test_a_candidate_that_does_not_trade_in_the_holdout_fails(holdout_rules: HoldoutRules) -> None:
+    result = judge_holdout(np.zeros(90), k=1, window=WINDOW, rules=holdout_rules)
+
+    assert (result.passed, result.value) == (False, None)
+    assert "too few or too even" in result.explanation
+
+
+def test_the_explanation_names_bars_return_chance_and_price(holdout_rules: HoldoutRules) -> None:
+    result = judge_holdout(good_days(), k=2, window=WINDOW, rules=holdout_rules)
+
+    assert result.explanation.startswith("On the untouched bars of 2025-04-01 to 2025-06-30 (90 days)")
+    assert result.explanation.endswith("that it is chance; look 2 needs a gain and p below 0.0125.")
