@@ -7,6 +7,7 @@ from typing import Any
 
 from helios_pipeline.adapters.binance.retry import RetrySettings, with_retries
 from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.records import Window
 
 PUBLIC_REST_URL = "https://fapi.binance.com"
 
@@ -41,7 +42,9 @@ class RestSettings:
 
 
 class BinanceRest:
-    """Binance's USD-M market data through ccxt, which keeps to the venue's rate limits. Rows are as the venue gives them.
+    """Binance's USD-M market data through ccxt, which keeps to the venue's rate limits.
+
+    Rows are as the venue gives them.
 
     Every method raises `DataError` when the venue refuses a request, or does not answer it after all attempts.
     """
@@ -76,37 +79,34 @@ class BinanceRest:
         answer = self._ask("time", self._exchange.fapiPublicGetTime, {})
         return datetime.fromtimestamp(int(answer["serverTime"]) / 1000, UTC)
 
-    def klines(self, symbol: str, *, interval: str, first: datetime, last: datetime) -> list[Row]:
-        """Closed klines that open in a span.
+    def klines(self, symbol: str, *, interval: str, window: Window) -> list[Row]:
+        """Closed klines that open in a window.
 
         Args:
             symbol: Binance's name of the contract.
             interval: Binance's name of the interval.
-            first: first instant.
-            last: first instant after it; may lie in the future.
+            window: may reach into the future.
 
         Returns:
-            Rows of twelve columns as in the archive, sorted. A kline that is not over yet by the venue's clock is left out.
+            Rows of twelve columns as in the archive, sorted. A kline that is not over by the venue's clock is left out.
         """
         now = _milliseconds(self.server_time())
         rows = self._pages(
             f"klines of {symbol} {interval}",
             self._exchange.fapiPublicGetKlines,
             {"symbol": symbol, "interval": interval, "limit": KLINES_PER_CALL},
-            first=first,
-            last=last,
+            window=window,
             stamp=lambda row: int(row[0]),
         )
         return [row for row in rows if int(row[6]) < now]
 
-    def funding_rates(self, symbol: str, *, first: datetime, last: datetime) -> list[Record]:
-        """Settlements published in a span: fundingTime (ms), fundingRate, markPrice; sorted."""
+    def funding_rates(self, symbol: str, *, window: Window) -> list[Record]:
+        """Settlements published in a window: fundingTime (ms), fundingRate, markPrice; sorted."""
         return self._pages(
             f"funding rates of {symbol}",
             self._exchange.fapiPublicGetFundingRate,
             {"symbol": symbol, "limit": FUNDING_RATES_PER_CALL},
-            first=first,
-            last=last,
+            window=window,
             stamp=lambda record: int(record["fundingTime"]),
         )
 
@@ -116,8 +116,8 @@ class BinanceRest:
         hours = {record["symbol"]: int(record["fundingIntervalHours"]) for record in listed}
         return hours.get(symbol, USUAL_FUNDING_INTERVAL_HOURS)
 
-    def open_interest(self, symbol: str, *, first: datetime, last: datetime) -> list[Record]:
-        """Five-minute open interest in a span: timestamp (ms), sumOpenInterest, sumOpenInterestValue; sorted.
+    def open_interest(self, symbol: str, *, window: Window) -> list[Record]:
+        """Five-minute open interest in a window: timestamp (ms), sumOpenInterest, sumOpenInterestValue; sorted.
 
         The venue keeps 30 days; earlier instants are left out.
         """
@@ -126,9 +126,10 @@ class BinanceRest:
             f"open interest of {symbol}",
             self._exchange.fapiDataGetOpenInterestHist,
             {"symbol": symbol, "period": "5m", "limit": OPEN_INTEREST_PER_CALL},
-            first=max(first, kept_since),
-            last=last,
+            window=Window(first=max(window.first, kept_since), last=window.last),
             stamp=lambda record: int(record["timestamp"]),
+            # Of a longer span this endpoint gives the latest rows, not the earliest.
+            span=timedelta(minutes=5) * OPEN_INTEREST_PER_CALL,
         )
 
     def _pages(
@@ -137,20 +138,21 @@ class BinanceRest:
         call: Callable[[dict[str, object]], Any],
         parameters: Mapping[str, object],
         *,
-        first: datetime,
-        last: datetime,
+        window: Window,
         stamp: Callable[[Any], int],
+        span: timedelta | None = None,
     ) -> list[Any]:
-        """All rows with a stamp in a span, asked for page by page from the earliest on."""
-        start, end = _milliseconds(first), _milliseconds(last) - 1
+        """All rows with a stamp in a span of time, asked for from the earliest on, if need be in pieces of `span`."""
+        start, end = _milliseconds(window.first), _milliseconds(window.last) - 1
         rows: list[Any] = []
         while start <= end:
-            page = self._ask(what, call, {**parameters, "startTime": start, "endTime": end})
-            fresh = [row for row in page if start <= stamp(row) <= end]
-            if not fresh:
+            page_end = end if span is None else min(end, start + span // timedelta(milliseconds=1) - 1)
+            page = self._ask(what, call, {**parameters, "startTime": start, "endTime": page_end})
+            fresh = sorted((row for row in page if start <= stamp(row) <= page_end), key=stamp)
+            rows += fresh
+            if not fresh and page_end == end:
                 break
-            rows += sorted(fresh, key=stamp)
-            start = stamp(rows[-1]) + 1
+            start = stamp(fresh[-1]) + 1 if fresh else page_end + 1
         return rows
 
     def _ask(self, what: str, call: Callable[[dict[str, object]], Any], parameters: dict[str, object]) -> Any:  # noqa: ANN401
