@@ -143,18 +143,3 @@ class GateResult:
         """Turn NaN and infinity into None: a row is stored, signed and shown, and none of those knows them."""
         if self.value is not None and not math.isfinite(self.value):
             object.__setattr__(self, "value", None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HoldoutLook:
-    """One recorded look at a holdout window.
-
-    Attributes:
-        look_id: the record's key.
-        k: how many looks, this one included, overlapping windows have had: 1 for the first.
-        result: what the look showed; None until it is finished.
-    """
-
-    look_id: int
-    k: int
-    result: Mapping[str, object] | None

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from helios_pipeline.core.records import Window
-from helios_pipeline.core.selection import GateResult, HoldoutLook, HoldoutRules
+from helios_pipeline.core.selection import GateResult, HoldoutRules
 from helios_pipeline.metrics.bootstrap import mean_above_zero_p_value
 
 MOST_LOOKS = 3
@@ -32,18 +32,30 @@ class HoldoutRequest:
     candidate_key: str
 
 
+class Look(Protocol):
+    """One recorded look at a holdout window."""
+
+    @property
+    def look_id(self) -> int:
+        """The record's key."""
+
+    @property
+    def k(self) -> int:
+        """How many looks, this one included, these bars or some of them have had: 1 for the first."""
+
+    @property
+    def result(self) -> Mapping[str, object] | None:
+        """What the look showed; None until it is finished."""
+
+
 class HoldoutLooks(Protocol):
     """The record of looks, which outlives the process."""
 
-    def find_look(
-        self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
-    ) -> HoldoutLook | None:
-        """The look that this candidate already had at exactly this window, or None."""
+    def begin_look(self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str) -> Look:
+        """Record durably that a look begins; or the finished one of this candidate at exactly this window.
 
-    def begin_look(
-        self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
-    ) -> HoldoutLook:
-        """Record durably that a look begins; its k counts the looks at overlapping windows, this one included."""
+        A look that was begun and never finished counts like any other.
+        """
 
     def finish_look(self, look_id: int, result: Mapping[str, object]) -> None:
         """Record what a look showed; JSON-able values."""
@@ -58,8 +70,7 @@ def look_at_holdout(
 ) -> GateResult:
     """Judge a candidate on the holdout, writing the look down before its result exists.
 
-    A finished look of the same candidate at the same window is read, not repeated. One that was begun and never
-    finished is finished now, at the price it was begun at: it shows the same bars to the same candidate.
+    A finished look of the same candidate at the same window is read, not repeated.
 
     Args:
         looks: the record.
@@ -68,8 +79,12 @@ def look_at_holdout(
         daily_returns: computes the candidate's daily net returns on the holdout; called only after the look is
             written, and not at all if the look is refused.
     """
-    asked: dict[str, Any] = {name: getattr(request, name) for name in HoldoutRequest.__dataclass_fields__}
-    look = looks.find_look(**asked) or looks.begin_look(**asked)
+    look = looks.begin_look(
+        market_data=request.market_data,
+        instruments=request.instruments,
+        window=request.window,
+        candidate_key=request.candidate_key,
+    )
     if look.result is not None:
         return GateResult(**cast("dict[str, Any]", look.result["gate"]))
     if look.k > MOST_LOOKS:

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_pipeline.core.records import Window
-from helios_pipeline.core.selection import HoldoutLook, HoldoutRules
+from helios_pipeline.core.selection import HoldoutRules
 from helios_pipeline.promotion.holdout import (
     HoldoutRequest,
     holdout_threshold,
@@ -27,30 +28,37 @@ def request(candidate_key: str = "candidate") -> HoldoutRequest:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class RecordedLook:
+    look_id: int
+    k: int
+    result: Mapping[str, object] | None
+    window: Window
+    candidate_key: str
+
+
 class RecordedLooks:
     """The record in memory, with the order of what happened; results pass through JSON as in a database."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
-        self.rows: list[tuple[str, Window, HoldoutLook]] = []
+        self.rows: list[RecordedLook] = []
 
-    def find_look(self, *, market_data, instruments, window, candidate_key) -> HoldoutLook | None:
-        self.events.append("find")
-        found = [look for key, seen, look in self.rows if key == candidate_key and seen == window]
-        return found[0] if found else None
-
-    def begin_look(self, *, market_data, instruments, window, candidate_key) -> HoldoutLook:
+    def begin_look(
+        self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
+    ) -> RecordedLook:
         self.events.append("begin")
-        k = 1 + sum(seen.overlaps(window) for _, seen, _ in self.rows)
-        look = HoldoutLook(look_id=len(self.rows), k=k, result=None)
-        self.rows.append((candidate_key, window, look))
+        for row in self.rows:
+            if (row.window, row.candidate_key) == (window, candidate_key) and row.result is not None:
+                return row
+        k = 1 + sum(row.window.overlaps(window) for row in self.rows)
+        look = RecordedLook(look_id=len(self.rows), k=k, result=None, window=window, candidate_key=candidate_key)
+        self.rows.append(look)
         return look
 
     def finish_look(self, look_id: int, result: Mapping[str, object]) -> None:
         self.events.append("finish")
-        key, window, look = self.rows[look_id]
-        stored = json.loads(json.dumps(result))
-        self.rows[look_id] = (key, window, HoldoutLook(look_id=look_id, k=look.k, result=stored))
+        self.rows[look_id] = replace(self.rows[look_id], result=json.loads(json.dumps(result)))
 
 
 def good_days() -> np.ndarray:
@@ -74,7 +82,7 @@ def test_a_look_is_written_before_its_result_is_computed(holdout_rules: HoldoutR
     looks = RecordedLooks()
 
     assert look_with(looks, holdout_rules).passed
-    assert looks.events == ["find", "begin", "compute", "finish"]
+    assert looks.events == ["begin", "compute", "finish"]
 
 
 def test_a_look_stays_written_when_the_computation_dies(holdout_rules: HoldoutRules) -> None:
@@ -85,16 +93,14 @@ def test_a_look_stays_written_when_the_computation_dies(holdout_rules: HoldoutRu
 
     with pytest.raises(KeyboardInterrupt):
         look_at_holdout(looks, request(), rules=holdout_rules, daily_returns=die)
-    assert [look.result for _, _, look in looks.rows] == [None]
+    assert [row.result for row in looks.rows] == [None]
 
 
-def test_a_look_that_died_is_finished_later_at_the_same_price(holdout_rules: HoldoutRules) -> None:
+def test_a_look_that_died_is_paid_for(holdout_rules: HoldoutRules) -> None:
     looks = RecordedLooks()
     looks.begin_look(market_data="archive", instruments=(), window=WINDOW, candidate_key="candidate")
-    looks.begin_look(market_data="archive", instruments=(), window=WINDOW, candidate_key="other")
 
-    assert look_with(looks, holdout_rules).threshold == 0.05 / 2
-    assert len(looks.rows) == 2
+    assert look_with(looks, holdout_rules).threshold == 0.05 / 4
 
 
 def test_a_finished_look_is_read_and_not_repeated(holdout_rules: HoldoutRules) -> None:
@@ -103,7 +109,7 @@ def test_a_finished_look_is_read_and_not_repeated(holdout_rules: HoldoutRules) -
     looks.events.clear()
 
     assert look_with(looks, holdout_rules) == first
-    assert looks.events == ["find"]
+    assert looks.events == ["begin"]
 
 
 def test_each_look_by_another_candidate_halves_the_level_and_the_fourth_is_refused(
