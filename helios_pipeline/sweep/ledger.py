@@ -2,18 +2,16 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-import polars as pl
-from numpy.typing import NDArray
-
-from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
+from helios_pipeline.core.ledger import LedgerEntry
+from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
+from helios_pipeline.simulation.inputs import SimulationInputs
+from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from helios_pipeline.sweep.grid import parameters_of
+from helios_pipeline.sweep.rounds import RoundResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,101 +33,67 @@ class TrialContext:
     feature_settings: FeatureSettings
 
     def canonical(self) -> dict[str, Any]:
-        """Plain values with one spelling: instruments sorted, decimals without trailing zeros."""
+        """Plain values with one spelling: instruments sorted, decimals without trailing zeros, other numbers float."""
         ordered = sorted(self.instruments, key=lambda instrument: instrument.instrument_id)
         return {
             "strategy_version": self.strategy_version,
-            "instruments": [_plain(asdict(instrument)) for instrument in ordered],
-            "costs": _plain(asdict(self.costs)),
-            "limits": _plain(asdict(self.limits)),
-            "features": _plain(asdict(self.feature_settings)),
+            "instruments": [_spell(instrument) for instrument in ordered],
+            "costs": _spell(self.costs),
+            "limits": _spell(self.limits),
+            "features": _spell(self.feature_settings),
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """One evaluated set, as the ledger keeps it.
-
-    Attributes:
-        key: SHA-256 of the context and the parameters, 64 hexadecimal digits.
-        market_data: which market was traded: real or simulated, never mixed in a count.
-        strategy_version: of the context.
-        instruments: instrument ids, sorted.
-        costs: canonical values.
-        vol_target: of the limits.
-        parameters: the set as plain values.
-        window_first: first evaluated instant, UTC.
-        window_last: end of the evaluated window, exclusive, UTC.
-        round_name: the round that evaluated it.
-        round_trips: closed round trips.
-        blocks: 16 × 3 float64, little-endian, row by row: days, Σr, Σr² of each block of days.
-    """
-
-    key: str
-    market_data: str
-    strategy_version: str
-    instruments: list[str]
-    costs: dict[str, str]
-    vol_target: float
-    parameters: dict[str, int | float]
-    window_first: datetime
-    window_last: datetime
-    round_name: str
-    round_trips: int
-    blocks: bytes
+def trial_context(inputs: SimulationInputs) -> TrialContext:
+    """The context of every set evaluated on these inputs."""
+    return TrialContext(
+        strategy_version=STRATEGY_VERSION,
+        instruments=inputs.instruments,
+        costs=inputs.costs,
+        limits=inputs.limits,
+        feature_settings=inputs.feature_settings,
+    )
 
 
 def ledger_key(context: TrialContext, canonical_parameters: str) -> str:
-    """SHA-256 over context and parameters; the window is not in it.
+    """SHA-256 over context and parameters, 64 hexadecimal digits; the window is not in it.
 
     Args:
         context: what the round's trials share.
         canonical_parameters: `ParameterSet.canonical`.
     """
-    return _key(_text(context.canonical()), canonical_parameters)
+    return _key(_text(context), canonical_parameters)
 
 
-def ledger_entries(
-    metrics: pl.DataFrame,
-    blocks: NDArray[np.float64],
-    *,
-    context: TrialContext,
-    market_data: str,
-    window: Window,
-    round_name: str,
-) -> list[LedgerEntry]:
-    """Every set of a round as a ledger row, in the sets' order.
+def ledger_entries(result: RoundResult, context: TrialContext, *, market_data: str) -> list[LedgerEntry]:
+    """Every set of a round as a ledger row, in the grid's order.
 
-    Folds evaluate the same sets on parts of the round's window: the same keys, so they add no entry of their own.
+    Walk-forward evaluates the same sets on parts of the round's window: the same keys on bars that the round's
+    entries already cover, so it adds none of its own.
 
     Args:
-        metrics: n rows with the parameters and `round_trips`.
-        blocks: (n, 16, 3) as `Sweep.blocks`.
-        context: what the trials share.
-        market_data: which market was traded.
-        window: what was evaluated.
-        round_name: the round.
+        result: the round.
+        context: what its trials share.
+        market_data: which bars: `binance`, or a simulated market with its seed.
     """
-    shared = context.canonical()
-    text, packed = _text(shared), np.ascontiguousarray(blocks, dtype="<f8")
-    instruments = [instrument["instrument_id"] for instrument in shared["instruments"]]
+    text, costs = _text(context), _spell(context.costs)
+    ids = sorted(instrument.instrument_id for instrument in context.instruments)
     entries = []
-    for row, block in zip(metrics.iter_rows(named=True), packed, strict=True):
+    for row, block in zip(result.metrics.iter_rows(named=True), result.blocks, strict=True):
         canonical = parameters_of(row).canonical
         entries.append(
             LedgerEntry(
                 key=_key(text, canonical),
                 market_data=market_data,
                 strategy_version=context.strategy_version,
-                instruments=instruments,
-                costs=shared["costs"],
+                instruments=ids,
+                costs=costs,
                 vol_target=context.limits.vol_target,
                 parameters=json.loads(canonical),
-                window_first=window.first,
-                window_last=window.last,
-                round_name=round_name,
+                window=result.window,
+                round=result.name,
                 round_trips=int(row["round_trips"]),
-                blocks=block.tobytes(),
+                blocks=block,
             )
         )
     return entries
@@ -139,16 +103,16 @@ def _key(context_text: str, canonical_parameters: str) -> str:
     return hashlib.sha256(f"{context_text}\n{canonical_parameters}".encode()).hexdigest()
 
 
-def _text(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+def _text(context: TrialContext) -> str:
+    return json.dumps(context.canonical(), sort_keys=True, separators=(",", ":"))
 
 
-def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _spell(value) for name, value in values.items()}
+def _spell(record: Instrument | Costs | AllocationLimits | FeatureSettings) -> dict[str, str | float]:
+    return {name: _spell_value(value) for name, value in asdict(record).items()}
 
 
-def _spell(value: object) -> object:
-    # 0.50 and 0.5 are one fee; 1 and 1.0 are one leverage.
+def _spell_value(value: Decimal | float | str) -> str | float:
+    # 0.50 and 0.5 are one fee, 3 and 3.0 one leverage.
     if isinstance(value, Decimal):
         return format(value.normalize(), "f")
-    return float(value) if isinstance(value, int | float) else value
+    return value if isinstance(value, str) else float(value)

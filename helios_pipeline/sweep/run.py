@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
 from helios_pipeline.simulation.inputs import SimulationInputs
-from helios_pipeline.simulation.run import Evaluation, evaluate
+from helios_pipeline.simulation.kernel import Evaluation, evaluate
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid, parameter_frame
 

@@ -9,7 +9,7 @@ import numpy as np
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.inputs import SimulationInputs
-from helios_pipeline.simulation.run import simulate
+from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid, parameters_of
 from helios_pipeline.sweep.run import Workers, run_sweep
 from helios_pipeline.sweep.verdict import choose_candidate, score_grid

@@ -7,9 +7,13 @@ import polars as pl
 import pytest
 
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
-from helios_pipeline.strategy.parameters import ParameterSet
-from helios_pipeline.sweep.grid import parameter_frame
-from helios_pipeline.sweep.ledger import TrialContext, ledger_entries, ledger_key
+from helios_pipeline.core.selection import Constraints
+from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
+from helios_pipeline.sweep.ledger import TrialContext, ledger_entries, ledger_key, trial_context
+from helios_pipeline.sweep.rounds import RoundResult
+from tests.generated_market import BTC as BTC_ID
+from tests.generated_market import FEATURES, make_bars, make_inputs
 
 BTC = Instrument(
     instrument_id="BTCUSDT-PERP.BINANCE",
@@ -88,21 +92,33 @@ def test_another_parameter_makes_another_trial():
     assert key(point=replace(POINT, cooldown_bars=8)) != key()
 
 
-def test_entries_carry_what_identifies_the_trial_and_its_blocks_byte_for_byte():
-    points = [POINT, replace(POINT, lookback_bars=48)]
-    metrics = parameter_frame(points).with_columns(pl.Series("round_trips", [31, 7]))
+def test_entries_carry_what_identifies_the_trial_and_its_blocks():
+    grid = Grid.from_values({name: [getattr(POINT, name)] for name in PARAMETER_NAMES} | {"lookback_bars": [48, 96]})
+    metrics = parameter_frame(grid.points()).with_columns(pl.Series("round_trips", [31, 7]))
     blocks = np.arange(2 * 16 * 3, dtype=np.float64).reshape(2, 16, 3)
-
-    entries = ledger_entries(
-        metrics, blocks, context=CONTEXT, market_data="binance", window=WINDOW, round_name="round-1"
+    constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
+    result = RoundResult(
+        name="round-1", grid=grid, window=WINDOW, constraints=constraints, metrics=metrics, blocks=blocks, best=0
     )
 
-    assert [entry.key for entry in entries] == [key(point=point) for point in points]
+    entries = ledger_entries(result, CONTEXT, market_data="binance")
+
+    assert [entry.key for entry in entries] == [key(point=point) for point in grid.points()]
     assert [entry.round_trips for entry in entries] == [31, 7]
-    first = entries[0]
+    first, second = entries
     assert first.instruments == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
     assert first.costs["fee_fraction"] == "0.0005"
-    assert first.parameters["lookback_bars"] == 96
-    assert (first.window_first, first.window_last, first.round_name) == (WINDOW.first, WINDOW.last, "round-1")
+    assert first.parameters["lookback_bars"] == 48
+    assert (first.window, first.round) == (WINDOW, "round-1")
     assert (first.vol_target, first.market_data) == (0.2, "binance")
-    assert np.frombuffer(entries[1].blocks, dtype="<f8").reshape(16, 3).tolist() == blocks[1].tolist()
+    assert np.array_equal(second.blocks, blocks[1])
+
+
+def test_the_context_of_inputs_is_what_they_were_built_from():
+    inputs = make_inputs({BTC_ID: make_bars(seed=1, days=2)}, warm_up_days=1, days=2)
+
+    context = trial_context(inputs)
+
+    assert context.strategy_version == STRATEGY_VERSION
+    assert (context.costs, context.limits, context.feature_settings) == (inputs.costs, inputs.limits, FEATURES)
+    assert [instrument.instrument_id for instrument in context.instruments] == [BTC_ID]

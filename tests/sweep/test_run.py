@@ -1,16 +1,16 @@
-import json
 import random
 import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
-from helios_pipeline.simulation.run import simulate
+from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid, parameters_of
 from helios_pipeline.sweep.proscore import inner_retention
 from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
@@ -124,26 +124,27 @@ def test_nothing_to_evaluate_is_refused(inputs):
 
 
 PARENT = """
-import json, os, signal, sys
+import sys
 from helios_pipeline.sweep.run import open_pool
 
-if __name__ == "__main__":
-    with open_pool({}, 2) as pool:
-        for _ in range(4):
-            pool.submit(abs, 1).result()
-        print(json.dumps(sorted(pool._processes)), flush=True)
-        sys.stdin.read()
+with open_pool({}, 2) as pool:
+    pool.submit(abs, 1).result()
+    pool.submit(abs, 1).result()
+    print("started", flush=True)
+    sys.stdin.read()
 """
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path):
-    script = tmp_path / "parent.py"
-    script.write_text(PARENT)
+def test_workers_end_when_their_parent_is_killed():
+    checkout = Path(__file__).parents[2]
 
-    with subprocess.Popen([sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
-        workers = [psutil.Process(pid) for pid in json.loads(parent.stdout.readline())]
+    with subprocess.Popen(
+        [sys.executable, "-c", PARENT], cwd=checkout, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout.readline() == "started\n"
+        started = psutil.Process(parent.pid).children(recursive=True)
         parent.kill()
 
-    _, alive = psutil.wait_procs(workers, timeout=30)
-    assert workers
+    _, alive = psutil.wait_procs(started, timeout=30)
+    assert len(started) >= 2
     assert alive == []

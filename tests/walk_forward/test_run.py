@@ -10,7 +10,7 @@ import pytest
 
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.simulation.run import simulate
+from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.run import Workers, open_pool
