@@ -129,7 +129,21 @@ class SignedManifest:
         if set(envelope) != expected:
             raise ManifestError(f"manifest: expected {sorted(expected)}, found {sorted(envelope)}. Promote again.")
         content = canonical_bytes(envelope["manifest"])
-        return cls(content=content, key_id=str(envelope["key_id"]), signature=_signature(envelope["signature"]))
+        return cls.from_record(content, key_id=str(envelope["key_id"]), signature=envelope["signature"])
+
+    @classmethod
+    def from_record(cls, content: bytes, *, key_id: str, signature: object) -> "SignedManifest":
+        """Put together what a database keeps in three columns.
+
+        Args:
+            content: canonical bytes of the manifest.
+            key_id: of the key that is said to have signed.
+            signature: in hex.
+
+        Raises:
+            ManifestError: the signature is not 64 bytes in hex.
+        """
+        return cls(content=content, key_id=key_id, signature=_signature(signature))
 
     @property
     def content_hash(self) -> str:

@@ -145,6 +145,15 @@ def test_a_file_of_another_format_is_refused() -> None:
         SignedManifest.from_bytes(canonical_bytes({"format": "helios-manifest/2"}))
 
 
+def test_a_signed_manifest_is_put_together_from_a_database_s_columns() -> None:
+    signature = SIGNED.signature.hex()
+
+    assert SignedManifest.from_record(SIGNED.content, key_id=SIGNED.key_id, signature=signature) == SIGNED
+    for damaged in (signature[:-2], "", None, signature + " ", "g" * 128):
+        with pytest.raises(ManifestError, match="64 bytes in hex"):
+            SignedManifest.from_record(SIGNED.content, key_id=SIGNED.key_id, signature=damaged)
+
+
 def test_a_signature_in_capitals_is_refused() -> None:
     text = SIGNED.signature.hex().encode()
 

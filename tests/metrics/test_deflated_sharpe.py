@@ -97,6 +97,13 @@ def test_a_series_without_a_sharpe_has_no_deflated_sharpe(observed: Moments) -> 
     assert required_days(observed, 10, threshold=0.95) is None
 
 
+@pytest.mark.parametrize(("benchmark", "expected"), [(1.9, 1.0), (2.0, 0.5), (2.1, 0.0)])
+def test_a_ratio_without_sampling_error_is_above_or_below_for_sure(benchmark: float, expected: float) -> None:
+    two_valued = shaped(2.0, 100, skew=1.0, kurtosis=2.0)
+
+    assert probabilistic_sharpe(two_valued, benchmark=benchmark) == expected
+
+
 @settings(deadline=None)
 @given(shapes(), st.integers(1, 100_000), st.integers(1, 100_000))
 def test_more_trials_never_raise_the_deflated_sharpe(observed: Moments, one: int, other: int) -> None:

@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -68,6 +69,18 @@ def test_many_sets_give_the_same_as_the_tiles_they_are_judged_in(monkeypatch: py
 
     monkeypatch.setattr("helios_pipeline.metrics.pbo._CELLS", 777)
     assert pbo(blocks) == whole
+
+
+def test_thousands_of_sets_are_ranked_in_bounded_memory() -> None:
+    blocks = blocks_of(noise(4000, seed=26))
+    tracemalloc.start()
+    try:
+        pbo(blocks)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 64e6  # all splits at once would take 400 MB an array
 
 
 def test_equal_sets_are_at_the_median_and_count_as_overfitted() -> None:

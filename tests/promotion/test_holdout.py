@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helios_pipeline.adapters.postgres.holdout import HoldoutStore
 from helios_pipeline.core.records import Window
-from helios_pipeline.core.selection import HoldoutRules
+from helios_pipeline.core.selection import GateResult, HoldoutRules
 from helios_pipeline.promotion.holdout import (
     HoldoutRequest,
     holdout_threshold,
@@ -173,3 +174,20 @@ def test_the_explanation_names_bars_return_chance_and_price(holdout_rules: Holdo
 
     assert result.explanation.startswith("On the untouched bars of 2025-04-01 to 2025-06-30 (90 days)")
     assert result.explanation.endswith("that it is chance; look 2 needs a gain and p below 0.0125.")
+
+
+def test_looks_recorded_in_postgres_cost_the_same(database_url: str, holdout_rules: HoldoutRules) -> None:
+    looks, computed = HoldoutStore(database_url), []
+
+    def look(key: str) -> GateResult:
+        def compute() -> np.ndarray:
+            computed.append((key, looks.count_looks("archive", request().instruments, WINDOW)))
+            return good_days()
+
+        return look_at_holdout(looks, request(key), rules=holdout_rules, daily_returns=compute)
+
+    results = [look(key) for key in ("a", "b", "a", "c", "d", "d")]
+
+    assert [result.threshold for result in results] == [0.025, 0.0125, 0.025, 0.00625, None, None]
+    assert results[2] == results[0]
+    assert computed == [("a", 1), ("b", 2), ("c", 3)]  # each look was on record when it was computed
