@@ -10,12 +10,10 @@ where the history that a bar may use begins.
 
 import math
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
-compiled = numba.njit(cache=True, nogil=True, error_model="numpy")
-"""How every number of a trade is compiled: no reordering of floating point sums, and the GIL released."""
+from helios_pipeline.features.compiled import compiled
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

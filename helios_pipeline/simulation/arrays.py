@@ -3,7 +3,7 @@
 Slot i is the bar that opens at boundary T_i, whether it exists or not; a decision at T_i is made on bar i − 1.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +14,9 @@ from helios_pipeline.strategy.allocation import Limits
 from helios_pipeline.strategy.signal import SignalRule
 
 Records = npt.NDArray[np.void]
+
+Record = Any
+"""One element of a structured array; its attributes are the fields."""
 
 SLOT = np.dtype(
     [

@@ -8,7 +8,8 @@ import numpy as np
 
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Costs
-from helios_pipeline.features.windows import Integers, compiled
+from helios_pipeline.features.compiled import allocation_free, compiled
+from helios_pipeline.features.windows import Integers
 
 COST_UNITS = 10_000_000
 """A cost fraction is counted in 1e-7, i.e. in thousandths of a basis point."""
@@ -52,13 +53,13 @@ def _units(name: str, value: Decimal, scale: Fraction) -> int:
     return units.numerator
 
 
-@compiled
+@allocation_free
 def buy_ticks(ticks: int, cost: int) -> int:
     """Where a buyer is filled: `ceil(ticks × (1 + cost))`."""
     return -(-ticks * (COST_UNITS + cost) // COST_UNITS)
 
 
-@compiled
+@allocation_free
 def sell_ticks(ticks: int, cost: int) -> int:
     """Where a seller is filled: `floor(ticks × (1 − cost))`."""
     return ticks * (COST_UNITS - cost) // COST_UNITS
@@ -74,19 +75,20 @@ def quotes(opens: Integers, cost: int) -> tuple[Integers, Integers]:
     return bids, asks
 
 
-@compiled
+@allocation_free
 def exit_ticks(bid: int, ask: int, side: int) -> int:
     """The price at which a position of that side is closed."""
     return bid if side > 0 else ask
 
 
-@compiled
+@allocation_free
 def stop_fill_ticks(stop: int, side: int, slippage: int) -> int:
     """Fill of a triggered stop: its trigger, moved against the trader and rounded against him."""
-    return sell_ticks(stop, slippage) if side > 0 else buy_ticks(stop, slippage)
+    ticks: int = sell_ticks(stop, slippage) if side > 0 else buy_ticks(stop, slippage)
+    return ticks
 
 
-@compiled
+@allocation_free
 def fee_quanta(value: int, fee: int) -> int:
     """Fee on a notional, half a quantum rounded up; the product is split, so that it can't overflow.
 

@@ -1,6 +1,6 @@
 """Funding payments in exact integers."""
 
-from helios_pipeline.features.windows import compiled
+from helios_pipeline.features.compiled import allocation_free
 
 RATE_UNITS = 10_000_000_000
 """A funding rate is counted in 1e-10 of the notional per interval."""
@@ -13,7 +13,7 @@ MARK_SOURCES = ("mark_price", "open", "last_close")
 """Where the mark of a payment came from, by code."""
 
 
-@compiled
+@allocation_free
 def payment_quanta(position_marks: int, lot_denominator: int, rate: int) -> int:
     """Cash that a settlement moves: −position × mark × rate, half a quantum rounded away from zero.
 

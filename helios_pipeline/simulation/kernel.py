@@ -8,7 +8,8 @@ import numpy.typing as npt
 import polars as pl
 
 from helios_pipeline.core.errors import SimulationError
-from helios_pipeline.features.windows import Floats, Integers, compiled, log_prices, segment_starts, z_score
+from helios_pipeline.features.compiled import compiled
+from helios_pipeline.features.windows import Floats, Integers, log_prices, segment_starts, z_score
 from helios_pipeline.simulation.arrays import PARAMETERS, Book, Market, Records, Run, Span, new_book
 from helios_pipeline.simulation.costs import CostUnits
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs

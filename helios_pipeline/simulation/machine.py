@@ -9,7 +9,7 @@ Where a bar is missing: nothing fills at its opening (an entry decided for it is
 open), its close is the last one before it, and its scores are NaN.
 """
 
-from helios_pipeline.features.windows import compiled
+from helios_pipeline.features.compiled import allocation_free, inlined
 from helios_pipeline.simulation.arrays import (
     ENTRY,
     MAX_HOLDING,
@@ -20,6 +20,7 @@ from helios_pipeline.simulation.arrays import (
     Book,
     Filled,
     Market,
+    Record,
     Records,
     Run,
     Span,
@@ -39,7 +40,7 @@ from helios_pipeline.strategy.allocation import (
 from helios_pipeline.strategy.signal import MarketState, SignalRule, decide, signal
 
 
-@compiled
+@allocation_free
 def run_set(run: Run) -> None:
     """Run one parameter set from flat to flat; the results are in `run.book`, which is overwritten."""
     span, account = run.span, run.book.account[0]
@@ -47,21 +48,21 @@ def run_set(run: Run) -> None:
     i = span.start + 1
     while i < span.stop:
         if account.open_positions == 0:
-            j = next_intent(run.market, run.rule, run.book.positions, i, span.stop)
-            pass_flat(span, run.book, i, j)
-            i = j
+            first, i = i, next_intent(run.market, run.rule, run.book.positions, i, span.stop)
+            pass_flat(span, run.book, first, i)
             if i == span.stop:
                 break
         else:
             cross_boundary(run, i)
-        take_decisions(run, i)
+        if decide_markets(run.market, run.rule, run.book, i):
+            act(run, i)
         if account.open_positions > 0:
             watch_bar(run, i)
         i += 1
     close_out(run)
 
 
-@compiled
+@allocation_free
 def open_account(span: Span, book: Book) -> None:
     """Start flat, with nothing counted."""
     for m in range(len(book.positions)):
@@ -82,26 +83,25 @@ def open_account(span: Span, book: Book) -> None:
         end_day(span, book, float(span.initial_equity))
 
 
-@compiled
+@inlined
 def next_intent(market: Market, rule: SignalRule, positions: Records, first: int, stop: int) -> int:
     """The first boundary from `first` on at which a flat market wants an entry; `stop` if none."""
-    z_price, z_funding = market.z_price, market.z_funding
     for i in range(first, stop):
-        for m in range(z_price.shape[1]):
+        for m in range(len(positions)):
             state = MarketState(0, 0, i >= positions[m].enter_from)
-            if decide(state, z_price[i - 1, m], z_funding[i - 1, m], rule) != 0:
+            if decide(state, market.z_price[i - 1, m], market.z_funding[i - 1, m], rule) != 0:
                 return i
     return stop
 
 
-@compiled
+@allocation_free
 def pass_flat(span: Span, book: Book, first: int, last: int) -> None:
     """Mark an account without positions at the boundaries from `first` to `last`, below the span's end."""
     account = book.account[0]
     equity = float(account.cash)
     end = min(last, span.stop - 1)
     if first <= end:
-        mark(book, equity)
+        mark(account, equity)
     while account.next_day_slot <= end:
         end_day(span, book, equity)
     if len(book.equity) > 0:
@@ -109,47 +109,72 @@ def pass_flat(span: Span, book: Book, first: int, last: int) -> None:
             book.equity[i - span.start] = account.cash
 
 
-@compiled
+@inlined
 def cross_boundary(run: Run, i: int) -> None:
     """Funding, stops crossed by the open, and the mark, at a boundary inside the span."""
     book, slots = run.book, run.market.slots
-    account, positions = book.account[0], book.positions
-    for m in range(len(positions)):
-        if positions[m].side == 0:
-            continue
-        if slots[i, m].settlement >= 0:
-            pay_funding(run, m, i)
-        stop_at_open(run, m, i)
-    equity = account.cash
-    for m in range(len(positions)):
-        position = positions[m]
-        if position.side != 0:
-            equity += position.side * (slots[i - 1, m].close - position.entry_ticks) * position.value
-    mark(book, float(equity))
+    account = book.account[0]
+    if is_settled_or_stopped(slots, book.positions, i):
+        settle_and_stop(run, i)
+    equity = account.cash + unrealised(slots, book.positions, i)
+    mark(account, float(equity))
     if account.next_day_slot == i:
         end_day(run.span, book, float(equity))
     if len(book.equity) > 0:
         book.equity[i - run.span.start] = equity
 
 
-@compiled
+@inlined
+def is_settled_or_stopped(slots: Records, positions: Records, i: int) -> bool:
+    """Whether T_i settles funding of a held market, or opens at or beyond a stop."""
+    for m in range(len(positions)):
+        position, slot = positions[m], slots[i, m]
+        if position.side != 0 and (
+            slot.settlement >= 0 or is_crossed(slot.bid, slot.ask, position.side, position.stop)
+        ):
+            return True
+    return False
+
+
+@allocation_free
+def settle_and_stop(run: Run, i: int) -> None:
+    """Book the settlements at T_i, then fill the stops that its open has crossed."""
+    for m in range(len(run.book.positions)):
+        if run.book.positions[m].side == 0:
+            continue
+        if run.market.slots[i, m].settlement >= 0:
+            pay_funding(run, m, i)
+        stop_at_open(run, m, i)
+
+
+@inlined
+def unrealised(slots: Records, positions: Records, i: int) -> int:
+    """Profit of the open positions at the last closes before T_i."""
+    profit = 0
+    for m in range(len(positions)):
+        position = positions[m]
+        if position.side != 0:
+            profit += position.side * (slots[i - 1, m].close - position.entry_ticks) * position.value
+    return profit
+
+
+@allocation_free
 def stop_at_open(run: Run, m: int, i: int) -> None:
     """Fill a stop that the quote at T_i lies at or beyond, at that quote; nothing where bar i is missing."""
     position, slot = run.book.positions[m], run.market.slots[i, m]
-    if slot.ask > 0 and is_crossed(slot.bid, slot.ask, position.side, position.stop):
+    if is_crossed(slot.bid, slot.ask, position.side, position.stop):
         leave(run, m, i, exit_ticks(slot.bid, slot.ask, position.side), STOP_AT_OPEN)
 
 
-@compiled
+@inlined
 def is_crossed(bid: int, ask: int, side: int, stop: int) -> bool:
-    """Whether a quote lies at or beyond a position's stop; never without a stop."""
-    return stop > 0 and (bid <= stop if side > 0 else ask >= stop)
+    """Whether a quote lies at or beyond a position's stop; never without a stop or where the bar is missing."""
+    return stop > 0 and ask > 0 and (bid <= stop if side > 0 else ask >= stop)
 
 
-@compiled
-def mark(book: Book, equity: float) -> None:
+@inlined
+def mark(account: Record, equity: float) -> None:
     """Judge equity at a boundary against its peak; drawdowns are fractions ≥ 0 here."""
-    account = book.account[0]
     if equity >= account.peak:
         account.peak = equity
         return
@@ -160,7 +185,7 @@ def mark(book: Book, equity: float) -> None:
         account.drawdown_intrabar = lost / account.peak
 
 
-@compiled
+@allocation_free
 def end_day(span: Span, book: Book, equity: float) -> None:
     """Note the return of the day that ends; the part of a day before the first midnight is dropped.
 
@@ -175,38 +200,46 @@ def end_day(span: Span, book: Book, equity: float) -> None:
     account.next_day_slot += span.slots_per_day
 
 
-@compiled
-def take_decisions(run: Run, i: int) -> None:
-    """Every market decides once on bar i − 1; exits fill, then entries.
+@inlined
+def decide_markets(market: Market, rule: SignalRule, book: Book, i: int) -> bool:
+    """Every market decides once on bar i − 1, into `intents`; whether anything is to be done at T_i."""
+    to_do = False
+    for m in range(len(book.positions)):
+        position = book.positions[m]
+        state = MarketState(position.side, i - position.entry_slot, i >= position.enter_from)
+        want = decide(state, market.z_price[i - 1, m], market.z_funding[i - 1, m], rule)
+        book.intents[m] = want
+        to_do |= want != position.side or position.leaving != 0
+    return to_do
+
+
+@allocation_free
+def act(run: Run, i: int) -> None:
+    """Fill what was decided for T_i: exits, then entries.
 
     A position whose exit was decided earlier and waits for an open counts as kept: it may still not be filled.
     """
-    market, positions, slots = run.market, run.book.positions, run.market.slots
-    equity, gross, kept, wanted, leaving = run.book.account[0].cash, 0, 0, 0, 0
+    positions, intents, slots = run.book.positions, run.book.intents, run.market.slots
+    equity = run.book.account[0].cash + unrealised(slots, positions, i)
+    gross, kept, wanted = 0, 0, 0
     for m in range(len(positions)):
         position = positions[m]
-        side = position.side
-        state = MarketState(side, i - position.entry_slot, i >= position.enter_from)
-        want = decide(state, market.z_price[i - 1, m], market.z_funding[i - 1, m], run.rule)
-        run.book.intents[m] = want if side == 0 else 0
-        if side == 0:
-            wanted += want != 0
+        if position.side == 0:
+            wanted += intents[m] != 0
             continue
-        close = slots[i - 1, m].close
-        equity += side * (close - position.entry_ticks) * position.value
-        if position.leaving == 0 and want == 0:
-            position.leaving = MAX_HOLDING if state.bars_held >= run.rule.max_holding_bars else SIGNAL
+        if position.leaving == 0 and intents[m] == 0:
+            held_out = i - position.entry_slot >= run.rule.max_holding_bars
+            position.leaving = MAX_HOLDING if held_out else SIGNAL
         else:
             kept += 1
-            gross += close * position.value
-        leaving += position.leaving
-    if leaving > 0:
-        fill_exits(run, i)
+            gross += slots[i - 1, m].close * position.value
+        intents[m] = 0
+    fill_exits(run, i)
     if wanted > 0:
         enter_markets(run, i, AccountState(equity, gross, kept))
 
 
-@compiled
+@allocation_free
 def fill_exits(run: Run, i: int) -> None:
     """Fill every exit that is due at T_i's quote; where bar i is missing it waits."""
     for m in range(len(run.book.positions)):
@@ -215,7 +248,7 @@ def fill_exits(run: Run, i: int) -> None:
             leave(run, m, i, exit_ticks(slot.bid, slot.ask, position.side), position.leaving)
 
 
-@compiled
+@allocation_free
 def enter_markets(run: Run, i: int, state: AccountState) -> None:
     """Allocate the intents of `book` and fill those whose bar i exists."""
     book, market = run.book, run.market
@@ -240,7 +273,7 @@ def enter_markets(run: Run, i: int, state: AccountState) -> None:
                 account.cancelled += 1
 
 
-@compiled
+@allocation_free
 def enter(run: Run, m: int, i: int) -> None:
     """Fill an entry at T_i's quote and place its stop, which fills at once if that quote already lies beyond it."""
     account, position, slot = run.book.account[0], run.book.positions[m], run.market.slots[i, m]
@@ -264,7 +297,7 @@ def enter(run: Run, m: int, i: int) -> None:
     stop_at_open(run, m, i)
 
 
-@compiled
+@allocation_free
 def leave(run: Run, m: int, i: int, ticks: int, reason: int) -> None:
     """Fill an exit in slot i and book its round trip; stops and max-holding exits start the cooldown."""
     account, position = run.book.account[0], run.book.positions[m]
@@ -287,7 +320,7 @@ def leave(run: Run, m: int, i: int, ticks: int, reason: int) -> None:
     position.leaving = 0
 
 
-@compiled
+@allocation_free
 def record_fill(book: Book, filled: Filled) -> None:
     """Append a fill to the record, if one is kept."""
     if len(book.fills) == 0:
@@ -305,7 +338,7 @@ def record_fill(book: Book, filled: Filled) -> None:
     account.fills += 1
 
 
-@compiled
+@allocation_free
 def pay_funding(run: Run, m: int, i: int) -> None:
     """Book the settlement at T_i to cash and to the position carried into T_i.
 
@@ -334,15 +367,13 @@ def pay_funding(run: Run, m: int, i: int) -> None:
         account.payments += 1
 
 
-@compiled
+@inlined
 def watch_bar(run: Run, i: int) -> None:
-    """Stops inside bar i, then the worst equity that the bar's extremes allow, all markets against us at once."""
+    """Stops inside bar i, then the worst equity that its extremes allow, with every market against us at once."""
     account, positions, slots = run.book.account[0], run.book.positions, run.market.slots
     account.slots_in_position += 1
-    for m in range(len(positions)):
-        position, slot = positions[m], slots[i, m]
-        if slot.ask > 0 and is_crossed(slot.low, slot.high, position.side, position.stop):
-            leave(run, m, i, stop_fill_ticks(position.stop, position.side, run.costs.stop_slippage), STOP_IN_BAR)
+    if is_stop_touched(slots, positions, i):
+        stop_in_bar(run, i)
     equity = account.cash
     for m in range(len(positions)):
         position, slot = positions[m], slots[i, m]
@@ -354,7 +385,25 @@ def watch_bar(run: Run, i: int) -> None:
         account.drawdown_intrabar = lost / account.peak
 
 
-@compiled
+@inlined
+def is_stop_touched(slots: Records, positions: Records, i: int) -> bool:
+    """Whether bar i trades at a stop."""
+    for m in range(len(positions)):
+        if is_crossed(slots[i, m].low, slots[i, m].high, positions[m].side, positions[m].stop):
+            return True
+    return False
+
+
+@allocation_free
+def stop_in_bar(run: Run, i: int) -> None:
+    """Fill the stops that bar i touches."""
+    for m in range(len(run.book.positions)):
+        position, slot = run.book.positions[m], run.market.slots[i, m]
+        if is_crossed(slot.low, slot.high, position.side, position.stop):
+            leave(run, m, i, stop_fill_ticks(position.stop, position.side, run.costs.stop_slippage), STOP_IN_BAR)
+
+
+@allocation_free
 def close_out(run: Run) -> None:
     """Settle, stop and close everything at the span's end, against a quote made from the last close."""
     book, costs, i = run.book, run.costs, run.span.stop
@@ -370,7 +419,7 @@ def close_out(run: Run) -> None:
         reason = STOP_AT_OPEN if is_crossed(bid, ask, position.side, position.stop) else WINDOW_END
         leave(run, m, i, exit_ticks(bid, ask, position.side), reason)
     equity = float(account.cash)
-    mark(book, equity)
+    mark(account, equity)
     if account.next_day_slot == i:
         end_day(run.span, book, equity)
     if len(book.equity) > 0:

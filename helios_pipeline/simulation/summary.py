@@ -3,7 +3,8 @@
 import math
 
 from helios_pipeline.core.records import QUANTA_PER_UNIT
-from helios_pipeline.features.windows import Floats, compiled
+from helios_pipeline.features.compiled import compiled
+from helios_pipeline.features.windows import Floats
 from helios_pipeline.simulation.arrays import Book, Span
 
 METRICS = (

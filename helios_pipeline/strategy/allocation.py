@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from helios_pipeline.features.windows import Floats, Integers, compiled
+from helios_pipeline.features.compiled import allocation_free
+from helios_pipeline.features.windows import Floats, Integers
 
 CONTRACT = np.dtype(
     [
@@ -73,7 +74,7 @@ class Candidates(NamedTuple):
     stop_ranges: Floats
 
 
-@compiled
+@allocation_free
 def allocate(
     candidates: Candidates,
     account: AccountState,
@@ -130,7 +131,7 @@ def allocate(
         free -= value
 
 
-@compiled
+@allocation_free
 def strongest(strengths: Floats, outcomes: Integers) -> int:
     """The market not yet served whose |s| is largest, the first of equals."""
     best = -1
@@ -140,7 +141,7 @@ def strongest(strengths: Floats, outcomes: Integers) -> int:
     return best
 
 
-@compiled
+@allocation_free
 def stop_ticks(entry_ticks: int, side: int, stop_atr: float, atr: float, tick: float) -> int:
     """Trigger of the protective stop: `entry ∓ ceil(stop_atr × ATR / tick)` ticks; 0 where there is none.
 
@@ -148,5 +149,5 @@ def stop_ticks(entry_ticks: int, side: int, stop_atr: float, atr: float, tick: f
     """
     if stop_atr == 0.0:
         return 0
-    trigger = entry_ticks - side * int(math.ceil(stop_atr * atr / tick))
+    trigger = entry_ticks - side * math.ceil(stop_atr * atr / tick)
     return trigger if trigger > 0 else 0

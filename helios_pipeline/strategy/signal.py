@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from helios_pipeline.features.windows import compiled
+from helios_pipeline.features.compiled import allocation_free
 
 LONG, FLAT, SHORT = 1, 0, -1
 
@@ -30,7 +30,7 @@ class SignalRule(NamedTuple):
     max_holding_bars: int
 
 
-@compiled
+@allocation_free
 def signal(z_price: float, z_funding: float, funding_weight: float) -> float:
     """`s = z_price + funding_weight · z_funding`; NaN if a part that counts has no value.
 
@@ -41,7 +41,7 @@ def signal(z_price: float, z_funding: float, funding_weight: float) -> float:
     return z_price + funding_weight * z_funding
 
 
-@compiled
+@allocation_free
 def decide(state: MarketState, z_price: float, z_funding: float, rule: SignalRule) -> int:
     """The side wanted from the next open on.
 
