@@ -19,7 +19,7 @@ from helios_pipeline.adapters.postgres.places import Places
 from helios_pipeline.adapters.postgres.processes import (
     Postmaster,
     find_postmaster,
-    remove_stale_pid_file,
+    remove_stale_locks,
     start_detached,
 )
 from helios_pipeline.adapters.postgres.secret_file import write_secret
@@ -174,7 +174,7 @@ def _answers(sockets: Path, port: int) -> bool:
 
 
 def _start(cluster: Cluster, lock: LockFile) -> None:
-    remove_stale_pid_file(cluster.data)
+    remove_stale_locks(cluster.data, cluster.places.sockets)
     places, port = cluster.places, _free_port(cluster.places.port)
     settings = SETTINGS | {"port": str(port), "unix_socket_directories": str(places.sockets)}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

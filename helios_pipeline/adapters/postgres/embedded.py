@@ -3,6 +3,7 @@
 `ensure_server` starts or joins it. A guard process stops it when nobody uses it any more, however the users died.
 """
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -20,7 +21,7 @@ from helios_pipeline.adapters.postgres.cluster import (
     serve,
 )
 from helios_pipeline.adapters.postgres.guard import ensure_guard, release
-from helios_pipeline.adapters.postgres.lock_file import LockFile
+from helios_pipeline.adapters.postgres.lock_file import LockFile, is_held
 from helios_pipeline.adapters.postgres.places import Places, choose_places
 from helios_pipeline.core.errors import DatabaseError
 
@@ -112,6 +113,12 @@ def _join(cluster: Cluster) -> EmbeddedServer:
 
 
 def wait_until_stopped(places: Places) -> None:
-    """Wait until no process of the server is left; use it after the last `close`, when its files are to be removed."""
-    with LockFile(places.server_lock) as lock:
-        lock.own()
+    """Wait until neither the server nor its guard is left, after the last `close`; then its files may be removed."""
+    while True:
+        with LockFile(places.server_lock) as server:
+            server.own()
+        with LockFile(places.gate_lock) as gate:
+            gate.own()
+            if not is_held(places.server_lock) and not is_held(places.guard_lock):
+                return
+        time.sleep(0.01)

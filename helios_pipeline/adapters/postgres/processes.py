@@ -49,17 +49,21 @@ def find_postmaster(data: Path) -> Postmaster | None:
     return Postmaster(pid=pid, port=port, ready=len(lines) > 7 and lines[7].strip() == "ready")
 
 
-def remove_stale_pid_file(data: Path) -> None:
-    """Remove the pid file of a dead server whose process number is taken, by its own zombie or by another program.
+def remove_stale_locks(data: Path, sockets: Path) -> None:
+    """Remove what a dead server left if its process number is taken, by its own zombie or by another program.
 
-    PostgreSQL would refuse to start beside it. A number that nobody has is left for PostgreSQL's own inspection.
+    PostgreSQL would refuse to start beside it. A number that nobody has is left for PostgreSQL's own inspection. The
+    caller knows that no process of the server lives, because it owns the server's lock.
     """
-    path = data / "postmaster.pid"
-    if find_postmaster(data) is not None or not path.exists():
+    if find_postmaster(data) is not None:
         return
-    number = path.read_text().partition("\n")[0]
-    if number.isdigit() and Path(f"/proc/{number}").exists():
-        path.unlink()
+    for path in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*.lock")):
+        try:
+            number = path.read_text().partition("\n")[0]
+        except FileNotFoundError:
+            continue
+        if number.isdigit() and Path(f"/proc/{number}").exists():
+            path.unlink()
 
 
 def stop_server(data: Path, server_lock: Path) -> None:
