@@ -168,10 +168,14 @@ def open_pool(inputs: SimulationInputs, workers: int) -> Iterator[ProcessPoolExe
         workers: processes; 0 for one per core.
     """
     pickled = pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
+    # Workers fork from a server that never runs our code: this process has threads (polars, Dagster) whose locks a
+    # forked child would inherit. The server may import numba, which saves each worker a second; polars may not be
+    # there, for its import starts threads.
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["numba"])
     executor = ProcessPoolExecutor(
         max_workers=workers or None,
-        # Never fork: the parent runs threads (polars, numba, Dagster) whose locks a forked child would inherit.
-        mp_context=get_context("forkserver"),
+        mp_context=context,
         initializer=_start_worker,
         initargs=(_key(pickled), pickled),
     )
