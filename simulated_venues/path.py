@@ -19,7 +19,8 @@ from simulated_venues.settings import RAW_BARS_PER_DAY, RAW_BARS_PER_HOUR, Marke
 
 SPAN_DAYS = 4_096
 
-_DAY_WALK, _DAY_VOLATILITY, _DAY_REVERSION, _HOUR_ACTIVITY, _RAW_ACTIVITY, _RAW_WALK, _RAW_REVERSION = range(7)
+_DAY_WALK, _DAY_VOLATILITY, _DAY_OWN_VOLATILITY, _DAY_REVERSION = range(4)
+_HOUR_ACTIVITY, _RAW_ACTIVITY, _RAW_WALK, _RAW_REVERSION = range(4, 8)
 _DAY_VOLATILITY_DECAY, _DAY_VOLATILITY_SPREAD = 0.96, 0.3
 _HOUR_ACTIVITY_DECAY, _HOUR_ACTIVITY_SPREAD = 0.85, 0.35
 _RAW_ACTIVITY_SPREAD = 0.35
@@ -89,7 +90,7 @@ def _span_walk(key: np.uint64, common: np.uint64, first_day: int) -> _SpanWalk:
     steps, shared, own = np.empty(SPAN_DAYS), np.empty(SPAN_DAYS), np.empty(SPAN_DAYS)
     fill_normals(key, _DAY_WALK, first_day, steps)
     fill_averages(common, _DAY_VOLATILITY, first_day, _DAY_VOLATILITY_DECAY, shared)
-    fill_averages(key, _DAY_VOLATILITY, first_day, _DAY_VOLATILITY_DECAY, own)
+    fill_averages(key, _DAY_OWN_VOLATILITY, first_day, _DAY_VOLATILITY_DECAY, own)
     log_volatility = _DAY_VOLATILITY_SPREAD * (0.8 * shared + 0.6 * own)
     variance = np.exp(2.0 * log_volatility - 2.0 * _DAY_VOLATILITY_SPREAD**2)
     clock = np.concatenate(([0.0], np.cumsum(variance)))
