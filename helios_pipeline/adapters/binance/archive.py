@@ -30,7 +30,7 @@ class ArchiveSettings:
         cache_folder: where downloads are kept; a `file://` archive is read where it lies.
         concurrency: files at once.
         attempts: tries of one request.
-        backoff_seconds: mean wait after a first failure; see `RetrySettings`.
+        backoff_seconds: wait after a first failure; see `RetrySettings`.
         timeout_seconds: longest silence of the server.
     """
 

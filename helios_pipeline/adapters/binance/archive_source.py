@@ -13,7 +13,6 @@ from helios_pipeline.adapters.binance.archive_layout import ArchiveFile
 from helios_pipeline.adapters.binance.retry import RetrySettings, is_absent, is_passing, with_retries
 from helios_pipeline.core.errors import DataError, SettingsError
 
-CHUNK_BYTES = 1 << 18
 _HTTP_PARTIAL = 206
 _HTTP_RANGE_REFUSED = 416
 
@@ -162,7 +161,7 @@ class HttpSource:
             resumed = response.status_code == _HTTP_PARTIAL
             size = present if resumed else 0
             with partial.open("ab" if resumed else "wb") as file:
-                for chunk in response.iter_raw(CHUNK_BYTES):
+                for chunk in response.iter_raw():
                     file.write(chunk)
                     size += len(chunk)
                     on_size(size)

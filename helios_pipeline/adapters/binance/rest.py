@@ -31,7 +31,7 @@ class RestSettings:
     Attributes:
         base_url: in place of `https://fapi.binance.com`.
         attempts: tries of one request.
-        backoff_seconds: mean wait after a first failure; see `RetrySettings`.
+        backoff_seconds: wait after a first failure; see `RetrySettings`.
         timeout_seconds: longest silence of the server.
     """
 
@@ -121,12 +121,13 @@ class BinanceRest:
 
         The venue keeps 30 days; earlier instants are left out.
         """
-        kept_since = self.server_time() - timedelta(days=OPEN_INTEREST_DAYS) + timedelta(minutes=5)
+        now = self.server_time()
+        kept_since = now - timedelta(days=OPEN_INTEREST_DAYS) + timedelta(minutes=5)
         return self._pages(
             f"open interest of {symbol}",
             self._exchange.fapiDataGetOpenInterestHist,
             {"symbol": symbol, "period": "5m", "limit": OPEN_INTEREST_PER_CALL},
-            window=Window(first=max(window.first, kept_since), last=window.last),
+            window=Window(first=max(window.first, kept_since), last=min(window.last, now)),
             stamp=lambda record: int(record["timestamp"]),
             # Of a longer span this endpoint gives the latest rows, not the earliest.
             span=timedelta(minutes=5) * OPEN_INTEREST_PER_CALL,

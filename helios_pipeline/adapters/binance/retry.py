@@ -18,7 +18,8 @@ class RetrySettings:
 
     Attributes:
         attempts: tries in all, at least 1.
-        backoff_seconds: mean wait after the first failure; it doubles with each, up to a minute, with jitter.
+        backoff_seconds: wait after the first failure, plus as much again at random; it doubles each time,
+            up to a minute.
     """
 
     attempts: int
@@ -47,13 +48,12 @@ def with_retries[T](
     Raises:
         DataError: every try failed.
     """
-    growing = tenacity.wait_exponential_jitter(
-        initial=settings.backoff_seconds, max=LONGEST_WAIT_SECONDS, jitter=settings.backoff_seconds
-    )
+    growing = tenacity.wait_exponential(multiplier=settings.backoff_seconds, max=LONGEST_WAIT_SECONDS)
+    jitter = tenacity.wait_random(0, settings.backoff_seconds)
 
     def wait(state: tenacity.RetryCallState) -> float:
         error = state.outcome.exception() if state.outcome else None
-        return max(growing(state), _retry_after_seconds(error))
+        return max(growing(state) + jitter(state), _retry_after_seconds(error))
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_attempt(settings.attempts), wait=wait
@@ -63,9 +63,15 @@ def with_retries[T](
     except tenacity.RetryError as error:
         last = error.last_attempt.exception()
         raise DataError(
-            f"{what}: expected an answer, found {type(last).__name__}: {last} at each of {settings.attempts} attempts. "
+            f"{what}: expected an answer, found {_describe(last)} at each of {settings.attempts} attempts. "
             "Check the connection and the base URL, then run again: what is complete is kept."
         ) from last
+
+
+def _describe(error: BaseException | None) -> str:
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return f"{type(error).__name__}: {error}"
 
 
 def _retry_after_seconds(error: BaseException | None) -> float:
