@@ -55,6 +55,26 @@ class BarsResult:
     gaps: pl.DataFrame
     cross_check: CrossCheck
 
+    def facts(self) -> dict[str, object]:
+        """What there is to say, as JSON values: counts by source and reason, every gap, every difference."""
+        return {
+            "bars": self.bars.height,
+            "sources": _counts(self.bars["source"]),
+            "quarantined": _counts(self.quarantine["reason"]),
+            "gaps": [
+                {**gap, "first": gap["first"].isoformat(), "last": gap["last"].isoformat()}
+                for gap in self.gaps.iter_rows(named=True)
+            ],
+            "cross_check": {
+                "compared": self.cross_check.compared,
+                "different": self.cross_check.different,
+                "differences": [
+                    {**difference, "opened_at": difference["opened_at"].isoformat()}
+                    for difference in self.cross_check.differences.iter_rows(named=True)
+                ],
+            },
+        }
+
 
 def make_bars(klines: pl.DataFrame, *, first: datetime, last: datetime) -> BarsResult:
     """Make the 15-minute bars of a span.
@@ -162,3 +182,7 @@ def find_gaps(bars: pl.DataFrame, quarantine: pl.DataFrame, *, first: datetime, 
 def _validate_klines(klines: pl.DataFrame, *, interval: str, length: timedelta) -> ParsedRows:
     rows = klines.filter(pl.col("interval") == interval)
     return validate_bars(rows, interval=length, source=f"raw_klines {interval}")
+
+
+def _counts(values: pl.Series) -> dict[str, int]:
+    return dict(values.value_counts().sort(values.name).rows())

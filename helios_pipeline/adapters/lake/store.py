@@ -7,6 +7,7 @@ import os
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pyarrow
@@ -14,8 +15,6 @@ import pyarrow.parquet
 from upath import UPath
 
 from helios_pipeline.core.errors import DataError
-
-type Json = bool | int | float | str | list[Json] | dict[str, Json] | None
 
 _VERSION = "helios.version"
 _FACTS = "helios.facts"
@@ -48,7 +47,7 @@ class Lake:
         return self.read_named(asset, f"{instrument}/{month}")
 
     def replace(
-        self, asset: str, frame: pl.DataFrame, *, instrument: str, month: str, version: str, facts: Mapping[str, Json]
+        self, asset: str, frame: pl.DataFrame, *, instrument: str, month: str, version: str, facts: Mapping[str, object]
     ) -> None:
         """Write a partition in place of what was there.
 
@@ -58,7 +57,7 @@ class Lake:
             instrument: instrument id.
             month: `YYYY-MM`.
             version: hash of everything the frame was made from.
-            facts: what the maker counted, kept beside the rows.
+            facts: what the maker counted, as JSON values, kept beside the rows.
         """
         self.replace_named(asset, f"{instrument}/{month}", frame, version=version, facts=facts)
 
@@ -66,7 +65,7 @@ class Lake:
         """The version a partition was written with; None if it was never written."""
         return self.version_named(asset, f"{instrument}/{month}")
 
-    def facts(self, asset: str, *, instrument: str, month: str) -> dict[str, Json]:
+    def facts(self, asset: str, *, instrument: str, month: str) -> dict[str, Any]:
         """The facts a partition was written with; empty if it was never written."""
         return self.facts_named(asset, f"{instrument}/{month}")
 
@@ -88,7 +87,7 @@ class Lake:
         return pl.read_parquet(content)
 
     def replace_named(
-        self, asset: str, name: str, frame: pl.DataFrame, *, version: str, facts: Mapping[str, Json]
+        self, asset: str, name: str, frame: pl.DataFrame, *, version: str, facts: Mapping[str, object]
     ) -> None:
         """Write a partition that is not a month; see `replace`."""
         content = _with_digest(frame, {_VERSION: version, _FACTS: json.dumps(dict(facts), sort_keys=True)})
@@ -102,9 +101,9 @@ class Lake:
         """The version of a partition that is not a month; see `version`."""
         return self._metadata(asset, name).get(_VERSION)
 
-    def facts_named(self, asset: str, name: str) -> dict[str, Json]:
+    def facts_named(self, asset: str, name: str) -> dict[str, Any]:
         """The facts of a partition that is not a month; see `facts`."""
-        facts: dict[str, Json] = json.loads(self._metadata(asset, name).get(_FACTS, "{}"))
+        facts: dict[str, Any] = json.loads(self._metadata(asset, name).get(_FACTS, "{}"))
         return facts
 
     def _path(self, asset: str, name: str) -> UPath:
