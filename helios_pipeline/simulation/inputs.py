@@ -42,6 +42,7 @@ class SimulationInputs:
         instruments: sorted by instrument id; a market's index is its place here.
         opened_at: int64[slots], milliseconds since 1970.
         first_slot: slot of the window's first bar; earlier ones are warm-up for lookbacks.
+        opens: int64[slots + 1, markets], ticks of each bar's open, 0 where it is missing; the kernel reads quotes only.
         slots: `SLOT`[slots + 1, markets]; the last row has no bar, only the settlement at the window's end.
         z_funding: float64[slots + 1, markets].
         settlements: `SETTLEMENT`, of all markets one after the other.
@@ -55,6 +56,7 @@ class SimulationInputs:
     instruments: tuple[Instrument, ...]
     opened_at: Integers
     first_slot: int
+    opens: Integers
     slots: Records
     z_funding: Floats
     settlements: Records
@@ -126,6 +128,7 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
     units = cost_units(costs)
     first, count = _clock(ordered, bars, window)
     slots = np.zeros((count + 1, len(ordered)), SLOT)
+    opens = np.zeros((count + 1, len(ordered)), np.int64)
     z_funding = np.full((count + 1, len(ordered)), np.nan)
     contracts = np.array([_contract(instrument) for instrument in ordered], CONTRACT)
     settlements: list[Records] = []
@@ -133,9 +136,9 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
         name = instrument.instrument_id
         inside = bars[name].filter(pl.col("opened_at").is_between(as_datetime(first), window.last, closed="left"))
         starts = (first, _stamp(window.first))
-        opens = _place_bars(slots[:, m], inside, instrument, units, first)
+        opens[:, m] = _place_bars(slots[:, m], inside, instrument, units, first)
         _place_features(slots[:, m], z_funding[:, m], features[name], instrument, starts)
-        own = _place_settlements(slots[:, m], funding[name], instrument, opens, first)
+        own = _place_settlements(slots[:, m], funding[name], instrument, opens[:, m], first)
         slots["settlement"][:, m] += np.where(slots["settlement"][:, m] >= 0, sum(map(len, settlements)), 0)
         settlements.append(own)
         _refuse_unsettled(slots[:, m], funding[name], instrument, starts)
@@ -143,6 +146,7 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
         instruments=ordered,
         opened_at=(first + np.arange(count, dtype=np.int64) * _SLOT) // 1000,
         first_slot=(_stamp(window.first) - first) // _SLOT,
+        opens=opens,
         slots=slots,
         z_funding=z_funding,
         settlements=np.concatenate(settlements),

@@ -81,9 +81,9 @@ def make_simulation(
     boundaries = _boundaries(inputs, span)
     day_slots = span.first_day_slot + span.slots_per_day * np.arange(1, span.days + 1)
     return Simulation(
-        fills=_fills_frame(inputs, span, events.fills),
-        round_trips=_round_trips_frame(inputs, span, events.fills),
-        payments=_payments_frame(inputs, span, events.payments),
+        fills=fills_frame(inputs, span, events.fills),
+        round_trips=round_trips_frame(inputs, span, events.fills),
+        payments=payments_frame(inputs, span, events.payments),
         equity=pl.DataFrame(
             {
                 "closed_at": pl.Series(boundaries * 1000).cast(pl.Datetime("us", "UTC")),
@@ -115,7 +115,8 @@ def _names(inputs: SimulationInputs, markets: Integers) -> list[str]:
     return [inputs.instruments[m].instrument_id for m in markets.tolist()]
 
 
-def _fills_frame(inputs: SimulationInputs, span: Span, fills: Records) -> pl.DataFrame:
+def fills_frame(inputs: SimulationInputs, span: Span, fills: Records) -> pl.DataFrame:
+    """`FILL` records with stamps and instrument ids, in order of time and instrument."""
     stamps = _stamps(inputs, span, fills)
     order = np.lexsort((np.arange(len(fills)), fills["market"], stamps))
     fills, stamps = fills[order], stamps[order]
@@ -132,7 +133,7 @@ def _fills_frame(inputs: SimulationInputs, span: Span, fills: Records) -> pl.Dat
     )
 
 
-def _round_trips_frame(inputs: SimulationInputs, span: Span, fills: Records) -> pl.DataFrame:
+def round_trips_frame(inputs: SimulationInputs, span: Span, fills: Records) -> pl.DataFrame:
     """Entries paired with the exits that follow them in the same market, in order of exit."""
     by_market = fills[np.argsort(fills["market"], kind="stable")]
     entries, exits = by_market[by_market["reason"] == ENTRY], by_market[by_market["reason"] != ENTRY]
@@ -157,7 +158,8 @@ def _round_trips_frame(inputs: SimulationInputs, span: Span, fills: Records) -> 
     return frame.sort("left_at_ns", "instrument_id", maintain_order=True)
 
 
-def _payments_frame(inputs: SimulationInputs, span: Span, payments: Records) -> pl.DataFrame:
+def payments_frame(inputs: SimulationInputs, span: Span, payments: Records) -> pl.DataFrame:
+    """`PAYMENT` records with stamps and instrument ids, in order of time and instrument."""
     return pl.DataFrame(
         {
             "settled_at_ns": _boundaries(inputs, span)[payments["slot"] - span.start] * _NANOSECONDS,
