@@ -92,6 +92,8 @@ def test_whatever_is_written_is_read_back(rows, first, header, unit) -> None:
 
     parsed = parse_klines(csv(*lines, header=header), interval="1m", file="f.csv")
 
+    beside_a_bad_line = parse_klines(csv(*lines, "bad", lines[0], header=header), interval="1m", file="f.csv")
+    assert beside_a_bad_line.frame.equals(parsed.frame)
     assert parsed.quarantined.is_empty()
     assert parsed.frame["opened_at"].to_list() == [START + timedelta(minutes=first + k) for k in range(len(rows))]
     for column, index in (("open", 0), ("high", 1), ("low", 2), ("close", 3), ("volume", 4)):

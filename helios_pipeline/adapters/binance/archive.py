@@ -114,7 +114,7 @@ class Archive:
             self._source.obtain(file, on_bytes=report.received)
             report.finished(file.name)
 
-        with _threads(self._settings.concurrency) as pool:
+        with self._threads() as pool:
             for _ in pool.map(obtain, wanted):
                 pass
 
@@ -126,6 +126,10 @@ class Archive:
         """
         path = self._source.obtain(file, on_bytes=lambda _: None)
         return unzip_csv(path.read_bytes(), name=file.name)
+
+    def close(self) -> None:
+        """Let go of connections; whatever is going on ends with an error."""
+        self._source.close()
 
     def market_data_identity(self) -> str:
         """Whose market this is: `binance`, or `simulated seed 7` where the archive's marker file says so.
@@ -143,6 +147,18 @@ class Archive:
                 f"{SIMULATED_MARKER}: expected JSON with a seed, found {marker[:80]!r}. Write the archive again."
             ) from None
 
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor]:
+        """A pool that starts nothing more once something failed, and does not keep waiting after Ctrl-C."""
+        pool = ThreadPoolExecutor(max_workers=self._settings.concurrency, thread_name_prefix="archive")
+        try:
+            yield pool
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
     def _published(
         self, asked: Sequence[tuple[MonthRequest, str]], report: "_Report"
     ) -> dict[MonthRequest, tuple[ArchiveFile, ...]]:
@@ -155,7 +171,7 @@ class Archive:
             return file
 
         published: dict[MonthRequest, tuple[ArchiveFile, ...]] = {}
-        with _threads(self._settings.concurrency) as pool:
+        with self._threads() as pool:
             for (request, _), file in zip(asked, pool.map(read, [path for _, path in asked]), strict=True):
                 if file is not None:
                     published[request] = (*published.get(request, ()), file)
@@ -195,16 +211,6 @@ def open_archive(settings: ArchiveSettings) -> Iterator[Archive]:
         yield Archive(source, settings)
     finally:
         source.close()
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
-    """A pool that, once something failed, starts nothing more."""
-    pool = ThreadPoolExecutor(max_workers=count, thread_name_prefix="archive")
-    try:
-        yield pool
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 class _Report:

@@ -1,6 +1,7 @@
 """Reading single files of an archive, over HTTP or from a folder."""
 
 import hashlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -87,8 +88,11 @@ class HttpSource:
         self._cache = cache
         self._retries = retries
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        # Redirects would lead to hosts that nobody chose.
-        self._client = httpx.Client(timeout=timeout_seconds, limits=limits, follow_redirects=False)
+        self._closed = threading.Event()
+        # Redirects would lead to hosts that nobody chose; a compressed transfer would be other bytes than the file's.
+        self._client = httpx.Client(
+            timeout=timeout_seconds, limits=limits, follow_redirects=False, headers={"Accept-Encoding": "identity"}
+        )
 
     def read_small(self, path: str) -> bytes | None:
         """The file's content; None if the server says that there is none."""
@@ -138,16 +142,20 @@ class HttpSource:
         raise mismatch(url, expected=file.sha256, found=found)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; whoever waits for another attempt gives up."""
+        self._closed.set()
         self._client.close()
 
     def _try[T](self, action: Callable[[], T], url: str) -> T:
         try:
-            return with_retries(action, settings=self._retries, passing=is_passing, what=url)
+            return with_retries(action, settings=self._retries, passing=self._is_passing, what=url, wake=self._closed)
         except httpx.HTTPStatusError as error:
             raise DataError(
                 f"{url}: expected status 200, found {error.response.status_code}. Check the archive URL."
             ) from error
+
+    def _is_passing(self, error: BaseException) -> bool:
+        return is_passing(error) and not self._closed.is_set()
 
     def _download(self, url: str, partial: Path, *, on_size: Callable[[int], None]) -> None:
         """Get what is missing of a file. A server that ignores the range starts it anew."""

@@ -1,5 +1,6 @@
 """Trying again: which failures are passing, and how long to wait."""
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -35,7 +36,12 @@ def is_passing(error: BaseException) -> bool:
 
 
 def with_retries[T](
-    action: Callable[[], T], *, settings: RetrySettings, passing: Callable[[BaseException], bool], what: str
+    action: Callable[[], T],
+    *,
+    settings: RetrySettings,
+    passing: Callable[[BaseException], bool],
+    what: str,
+    wake: threading.Event | None = None,
 ) -> T:
     """Do something until it succeeds.
 
@@ -44,6 +50,7 @@ def with_retries[T](
         settings: how often.
         passing: whether an error is worth another try; others are raised at once.
         what: for the message.
+        wake: ends a wait early when it is set.
 
     Raises:
         DataError: every try failed.
@@ -56,7 +63,10 @@ def with_retries[T](
         return max(growing(state) + jitter(state), _retry_after_seconds(error))
 
     retrying = tenacity.Retrying(
-        retry=tenacity.retry_if_exception(passing), stop=tenacity.stop_after_attempt(settings.attempts), wait=wait
+        retry=tenacity.retry_if_exception(passing),
+        stop=tenacity.stop_after_attempt(settings.attempts),
+        wait=wait,
+        sleep=tenacity.sleep_using_event(wake or threading.Event()),
     )
     try:
         return retrying(action)

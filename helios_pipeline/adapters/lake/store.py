@@ -14,7 +14,7 @@ import pyarrow
 import pyarrow.parquet
 from upath import UPath
 
-from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.errors import DataError, SettingsError
 
 _VERSION = "helios.version"
 _FACTS = "helios.facts"
@@ -33,10 +33,20 @@ class Lake:
 
     Args:
         root: folder or URL (`s3://bucket/lake`).
+
+    Raises:
+        SettingsError: the package for that kind of URL is not installed.
     """
 
     def __init__(self, root: str) -> None:
         self.root = UPath(root)
+        try:
+            self.root.exists()
+        except ImportError as error:
+            raise SettingsError(
+                f"lake: expected a folder or a URL whose file system is installed, found {root!r} ({error}). Install "
+                "that package or use a folder."
+            ) from error
 
     def read(self, asset: str, *, instrument: str, month: str) -> pl.DataFrame:
         """The frame of a partition.

@@ -2,8 +2,10 @@ import hashlib
 import io
 import multiprocessing
 import shutil
+import threading
 import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 
@@ -293,6 +295,24 @@ def test_a_server_that_falls_silent_is_given_up_and_what_came_is_kept(server, pu
     (name,) = files_of(tmp_path)
     assert name.endswith(".partial")
     assert read(server.url, tmp_path) == BODY
+
+
+def test_nobody_waits_for_another_attempt_after_the_archive_is_closed(server, publish, fault, tmp_path) -> None:
+    path = publish(server, MONTHLY, BODY)
+    server.faults[path] = [fault(status=503, headers={"Retry-After": "50"})] * 9
+    pause = threading.Event()
+
+    with open_archive(settings(server.url, tmp_path)) as archive, ThreadPoolExecutor(1) as pool:
+        files = archive.plan([JANUARY], today=TODAY)[JANUARY]
+        began = time.monotonic()
+        fetching = pool.submit(archive.fetch, files)
+        while not server.asked(".zip"):
+            pause.wait(0.01)
+        archive.close()
+        with pytest.raises(Exception, match="closed"):
+            fetching.result(timeout=20)
+
+    assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("status", [301, 302, 403, 400])

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from helios_pipeline.adapters.lake.store import Lake
-from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.errors import DataError, SettingsError
 
 BTC = "BTCUSDT-PERP.BINANCE"
 FRAME = pl.DataFrame(
@@ -141,3 +141,8 @@ def test_a_writer_killed_before_the_rename_leaves_the_old_file_and_the_next_one_
     assert lake.months("bars_15m", instrument=BTC) == ["2024-01"]
     replace(lake, version="newer")
     assert files_of(tmp_path) == [f"bars_15m/{BTC}/2024-01.parquet"]
+
+
+def test_a_url_whose_file_system_is_not_installed_is_a_mistake_in_the_settings() -> None:
+    with pytest.raises(SettingsError, match=r"lake: expected a folder or a URL .* 'adl://a/b'"):
+        Lake("adl://a/b")
