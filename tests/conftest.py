@@ -1,5 +1,6 @@
 """Fixtures that tests of several parts share: one PostgreSQL server a session, one database a test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -14,13 +15,27 @@ import pytest
 from helios_pipeline.adapters.postgres.connection import Database, DatabaseUrls, open_database
 from helios_pipeline.adapters.postgres.embedded import EmbeddedServer, ensure_server, wait_until_stopped
 
+MEMORY_FOLDER = Path("/dev/shm")
+ENOUGH_BYTES = 4 * 1024**3
 FAST_BUT_UNSAFE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+def server_folder() -> str | None:
+    """Where servers of tests go: memory if there is plenty, since a server's start waits for the disk; else None."""
+    free = shutil.disk_usage(MEMORY_FOLDER).free if os.access(MEMORY_FOLDER, os.W_OK) else 0
+    return str(MEMORY_FOLDER) if free > ENOUGH_BYTES else None
+
+
+@pytest.fixture(scope="session")
+def memory_folder() -> str | None:
+    """Folder for files whose safety does not matter, as the `dir` of `tempfile`."""
+    return server_folder()
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[EmbeddedServer]:
     """The embedded server, in a folder that the account it runs as can enter; pytest's own folders are 0700."""
-    home = Path(tempfile.mkdtemp(prefix="helios-tests-"))
+    home = Path(tempfile.mkdtemp(prefix="helios-tests-", dir=server_folder()))
     home.chmod(0o711)
     server = ensure_server(home)
     try:

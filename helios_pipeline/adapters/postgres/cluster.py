@@ -16,13 +16,13 @@ from helios_pipeline.adapters.postgres.account import Account
 from helios_pipeline.adapters.postgres.binaries import Installation
 from helios_pipeline.adapters.postgres.lock_file import LockFile
 from helios_pipeline.adapters.postgres.places import Places
+from helios_pipeline.adapters.postgres.private_file import replace_private_file
 from helios_pipeline.adapters.postgres.processes import (
     Postmaster,
     find_postmaster,
     remove_stale_locks,
     start_detached,
 )
-from helios_pipeline.adapters.postgres.secret_file import write_secret
 from helios_pipeline.adapters.postgres.session import one_line
 from helios_pipeline.core.errors import DatabaseError
 
@@ -72,7 +72,7 @@ def read_password(cluster: Cluster) -> str:
             raise DatabaseError(
                 f"{path}: expected the password of the data in {cluster.data}, found no file. Restore it from a backup."
             )
-        write_secret(path, secrets.token_urlsafe(24))
+        replace_private_file(path, secrets.token_urlsafe(24))
     return path.read_text().strip()
 
 
@@ -80,16 +80,10 @@ def initialise(cluster: Cluster, password: str) -> None:
     """Make the data directory unless it exists; one that is only half made never gets the final name.
 
     Raises:
-        DatabaseError: only data of another major version are there, they belong to somebody else, or initdb failed.
+        DatabaseError: only data of another major version are there, or initdb failed.
     """
     data, account = cluster.data, cluster.account
     if data.exists():
-        expected = account.identity.get("user", os.geteuid())
-        if data.stat().st_uid != expected:
-            raise DatabaseError(
-                f"{data}: expected it to belong to uid {expected}, found uid {data.stat().st_uid}. "
-                "Start Helios as the user who made it, or set HELIOS_HOME to another folder."
-            )
         return
     if others := sorted(path.name for path in cluster.places.base.glob("data-*")):
         raise DatabaseError(
@@ -151,7 +145,7 @@ def serve(cluster: Cluster) -> tuple[Postmaster, bool]:
     attempts = 0
     while time.monotonic() < deadline:
         found = find_postmaster(cluster.data)
-        if found and found.ready and _answers(cluster.places.sockets, found.port):
+        if found and found.ready and _answers(found):
             return found, attempts > 0
         with LockFile(cluster.places.server_lock) as lock:
             if found is None and lock.try_own():
@@ -168,8 +162,10 @@ def serve(cluster: Cluster) -> tuple[Postmaster, bool]:
     )
 
 
-def _answers(sockets: Path, port: int) -> bool:
-    conninfo = psycopg.conninfo.make_conninfo(host=str(sockets), port=port, dbname="postgres", connect_timeout=3)
+def _answers(server: Postmaster) -> bool:
+    conninfo = psycopg.conninfo.make_conninfo(
+        host=server.sockets, port=server.port, dbname="postgres", connect_timeout=3
+    )
     return pq.PGconn.ping(conninfo.encode()) == pq.Ping.OK
 
 
@@ -193,7 +189,8 @@ def _start(cluster: Cluster, lock: LockFile) -> None:
 
 def _free_port(remembered: Path) -> int:
     """The port of the last start if it is free, else one that is."""
-    wanted = int(remembered.read_text()) if remembered.exists() else 0
+    number = remembered.read_text().strip() if remembered.exists() else ""
+    wanted = int(number) if number.isdigit() else 0
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -201,7 +198,7 @@ def _free_port(remembered: Path) -> int:
         except OSError:
             probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    remembered.write_text(str(port))
+    replace_private_file(remembered, str(port))
     return port
 
 
@@ -213,7 +210,7 @@ def create_database(cluster: Cluster, server: Postmaster, password: str) -> None
     """
     try:
         with psycopg.connect(
-            host=str(cluster.places.sockets),
+            host=server.sockets,
             port=server.port,
             user=OWNER,
             password=password,
@@ -221,6 +218,8 @@ def create_database(cluster: Cluster, server: Postmaster, password: str) -> None
             autocommit=True,
             connect_timeout=10,
         ) as connection:
+            # A process killed right here leaves its backend at work; the lock waits for that to end.
+            connection.execute("select pg_advisory_lock(hashtextextended('helios.create', 0))")
             if connection.execute("select from pg_database where datname = %s", (DATABASE,)).fetchone() is None:
                 connection.execute(f"create database {DATABASE}")
     except psycopg.OperationalError as error:

@@ -1,14 +1,14 @@
 """The ledger: every parameter set ever evaluated, on which bars, and its returns in blocks."""
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from psycopg.types.json import Jsonb
 
 from helios_pipeline.adapters.postgres.session import transaction
+from helios_pipeline.core.ledger import LedgerEntry
 from helios_pipeline.core.records import Window
 
 BLOCK_SHAPE = (16, 3)
@@ -26,37 +26,6 @@ COLUMNS = {
     "round_trips": "int8",
     "blocks": "bytea",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LedgerEntry:
-    """One parameter set evaluated on one window.
-
-    Attributes:
-        key: sha256, in hex, of strategy version, instruments, costs, vol target and parameters.
-        market_data: which bars: `binance`, or a simulated market with its seed. Others are other bars.
-        strategy_version: version of the strategy's definition.
-        instruments: instrument ids, in any order.
-        costs: what trading costs.
-        vol_target: yearly standard deviation aimed at, fraction of equity.
-        parameters: the set.
-        window: bars evaluated.
-        round: the round that evaluated it.
-        round_trips: closed ones.
-        blocks: float64[16, 3]: days, sum of daily net returns, sum of their squares, per block.
-    """
-
-    key: str
-    market_data: str
-    strategy_version: str
-    instruments: Sequence[str]
-    costs: Mapping[str, object]
-    vol_target: float
-    parameters: Mapping[str, object]
-    window: Window
-    round: str
-    round_trips: int
-    blocks: NDArray[np.float64]
 
 
 class LedgerStore:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helios_pipeline.adapters.postgres.account import Account
+from helios_pipeline.adapters.postgres.private_file import replace_private_file
 from helios_pipeline.core.errors import DatabaseError
 
 LONGEST_SOCKET_PATH = 107
@@ -80,10 +81,16 @@ def choose_places(home: Path, account: Account) -> Places:
     home's path. That choice is remembered, so a changed TMPDIR can't hide the data.
 
     Raises:
-        DatabaseError: the data is there but out of the account's reach, or the temporary folder isn't ours.
+        DatabaseError: the folder is somebody else's, the data is out of the account's reach, or the temporary folder
+            isn't ours.
     """
     folder = home / "postgres"
     folder.mkdir(parents=True, exist_ok=True)
+    if folder.stat().st_uid != os.geteuid():
+        raise DatabaseError(
+            f"{folder}: expected a folder of uid {os.geteuid()}, found one of uid {folder.stat().st_uid}. "
+            "Start Helios as the user who made it, or set HELIOS_HOME to a folder of your own."
+        )
     folder.chmod(0o711 if account.foreign else 0o700)
     base = _remembered_base(home, folder) or _first_base(home, folder, account)
     sockets = base / "run"
@@ -113,7 +120,7 @@ def _first_base(home: Path, folder: Path, account: Account) -> Path:
             "Start Helios as the user who made it, or make every folder above enterable (chmod o+x)."
         )
     base = _temporary_folder(home, account)
-    (folder / "elsewhere").write_text(f"{base}\n")
+    replace_private_file(folder / "elsewhere", f"{base}\n")
     return base
 
 

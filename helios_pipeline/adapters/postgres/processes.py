@@ -24,11 +24,13 @@ class Postmaster:
     Attributes:
         pid: its process.
         port: port of its sockets; 0 while the file is being written.
+        sockets: folder of its Unix socket; empty while the file is being written.
         ready: whether it says that it accepts connections.
     """
 
     pid: int
     port: int
+    sockets: str
     ready: bool
 
 
@@ -45,8 +47,9 @@ def find_postmaster(data: Path) -> Postmaster | None:
         return None
     if os.fsencode(data) not in arguments:
         return None
-    port = int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else 0
-    return Postmaster(pid=pid, port=port, ready=len(lines) > 7 and lines[7].strip() == "ready")
+    if len(lines) < 8:
+        return Postmaster(pid=pid, port=0, sockets="", ready=False)
+    return Postmaster(pid=pid, port=int(lines[3]), sockets=lines[4], ready=lines[7].strip() == "ready")
 
 
 def remove_stale_locks(data: Path, sockets: Path) -> None:

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from helios_pipeline.adapters.postgres.lock_file import LockFile
-from helios_pipeline.adapters.postgres.secret_file import write_secret
+from helios_pipeline.adapters.postgres.private_file import replace_private_file
 from helios_pipeline.adapters.postgres.session import connect, place_of
 from helios_pipeline.core.errors import DatabaseError
 
@@ -44,7 +44,7 @@ class PasswordStore:
 
     def write(self, passwords: Mapping[str, str]) -> None:
         """Replace this server's passwords."""
-        write_secret(self.path, json.dumps(self._all() | {self.server: dict(passwords)}, indent=2))
+        replace_private_file(self.path, json.dumps(self._all() | {self.server: dict(passwords)}, indent=2))
 
     def _all(self) -> dict[str, dict[str, str]]:
         if not self.path.exists():

@@ -125,9 +125,9 @@ def person(request: pytest.FixtureRequest) -> Person:
 
 
 @pytest.fixture
-def home() -> Iterator[Path]:
+def home(memory_folder: str | None) -> Iterator[Path]:
     """An empty home that any account can enter."""
-    folder = Path(tempfile.mkdtemp(prefix="helios-home-"))
+    folder = Path(tempfile.mkdtemp(prefix="helios-home-", dir=memory_folder))
     folder.chmod(0o711)
     yield folder
     if (folder / "postgres").exists():

@@ -3,6 +3,7 @@ import shutil
 import signal
 import socket
 import stat
+import tempfile
 import time
 from pathlib import Path
 
@@ -241,7 +242,7 @@ def test_root_keeps_data_in_the_temporary_folder_when_the_home_is_out_of_the_ser
         fill(server.url)
     wait_until_stopped(server.places)
     try:
-        assert base.parent == Path("/tmp")
+        assert base.parent == Path(tempfile.gettempdir())
         assert mode(base) == "drwx--x--x"
         assert mode(server.data) == "drwx------"
         assert mode(closed) == "drwx------"

@@ -1,5 +1,3 @@
-import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -12,9 +10,10 @@ import pglast
 import psycopg
 import pytest
 
-from helios_pipeline.adapters.postgres.binaries import SYSTEM_FOLDER
+from helios_pipeline.adapters.postgres.account import server_account
+from helios_pipeline.adapters.postgres.binaries import SYSTEM_FOLDER, find_installation
 from helios_pipeline.adapters.postgres.migrations import CHECKOUT, list_migrations, migrate, migrations_folder
-from helios_pipeline.adapters.postgres.session import connect
+from helios_pipeline.adapters.postgres.roles import LOGIN_ROLES, PasswordStore, ensure_passwords
 from helios_pipeline.core.errors import DatabaseError
 
 VERSIONS = [migration.version for migration in list_migrations(CHECKOUT)]
@@ -156,71 +155,58 @@ def test_the_migration_linter_finds_nothing():
     assert done.returncode == 0, done.stdout
 
 
-def test_an_owner_without_superuser_rights_can_migrate_where_the_platform_roles_exist(
-    postgres_server, empty_database_url
-):
-    """As on Supabase: `postgres` may make roles, and administers the platform's."""
-    name = psycopg.conninfo.conninfo_to_dict(empty_database_url)["dbname"]
-    with psycopg.connect(empty_database_url, autocommit=True) as connection:
-        migrate(postgres_server.url)  # the server's roles exist now, made by another owner
-        connection.execute("create role hosted_owner login createrole password 'hosted'")
-        try:
-            for role in ("anon", "authenticated", "service_role"):
-                connection.execute(f"grant {role} to hosted_owner with admin option")
-            for role in ("pipeline", "live", "agents", "dagster", "web"):
-                connection.execute(f"grant helios_{role} to hosted_owner with admin option")
-            connection.execute(f"alter database {name} owner to hosted_owner")
-            connection.execute("create schema auth")  # on Supabase it is there, and not ours
-            url = psycopg.conninfo.make_conninfo(empty_database_url, user="hosted_owner", password="hosted")
-
-            applied = migrate(url)
-
-            with psycopg.connect(url) as hosted:
-                assert hosted.execute("select rolsuper from pg_roles where rolname = current_user").fetchone() == (
-                    False,
-                )
-            assert applied == VERSIONS
-        finally:
-            connection.execute("reassign owned by hosted_owner to current_user")
-            connection.execute("drop owned by hosted_owner cascade")
-            connection.execute("drop role hosted_owner")
-
-
-def debian_servers():
-    return sorted(SYSTEM_FOLDER.glob("*/bin/postgres"))
-
-
-@pytest.fixture
-def debian_server_url():
-    """An empty database of the system's own PostgreSQL, served over a Unix socket only."""
-    servers = debian_servers()
-    if not servers:
-        pytest.skip(f"no PostgreSQL in {SYSTEM_FOLDER}: migrations were not tried on an older version")
-    programs = servers[0].parent
-    account = pwd.getpwnam("nobody") if os.geteuid() == 0 else None
-    identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    base = Path(tempfile.mkdtemp(prefix="helios-debian-"))
+@pytest.fixture(params=["wheel", "system"])
+def bare_server_url(request, memory_folder):
+    """URL, as superuser, of a server that has never seen Helios: of the wheel's version and of the system's oldest."""
+    programs = find_installation().folder / "bin"
+    if request.param == "system":
+        servers = sorted(SYSTEM_FOLDER.glob("*/bin/postgres"))
+        if not servers:
+            pytest.skip(f"no PostgreSQL in {SYSTEM_FOLDER}: migrations were not tried on an older version")
+        programs = servers[0].parent
+    account = server_account()
+    base = Path(tempfile.mkdtemp(prefix="helios-bare-", dir=memory_folder))
+    account.give(base)
     data, environment = base / "data", {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-    if account:
-        os.chown(base, account.pw_uid, account.pw_gid)
-    initdb = [programs / "initdb", "-D", data, "-U", "owner", "--auth=trust", "--no-sync", "--locale=C.UTF-8"]
-    subprocess.run(initdb, check=True, capture_output=True, cwd="/", env=environment, **identity)
-    start = [programs / "pg_ctl", "-D", data, "-w", "-l", base / "log", "-o", f"-k {base} -h '' -F", "start"]
-    subprocess.run(start, check=True, capture_output=True, cwd="/", env=environment, **identity)
+
+    def run(*command):
+        subprocess.run(command, check=True, capture_output=True, cwd="/", env=environment, **account.identity)
+
     try:
-        yield f"postgresql://owner@/postgres?host={base}"
+        run(programs / "initdb", "-D", data, "-U", "admin", "--auth=trust", "--no-sync", "--locale=C.UTF-8")
+        run(programs / "pg_ctl", "-D", data, "-w", "-l", base / "log", "-o", f"-k {base} -h '' -F", "start")
+        yield f"postgresql://admin@/postgres?host={base}"
     finally:
-        stop = [programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop"]
-        subprocess.run(stop, check=True, capture_output=True, cwd="/", env=environment, **identity)
+        if (data / "postmaster.pid").exists():
+            run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
         shutil.rmtree(base)
 
 
-def test_migrations_apply_on_the_systems_older_postgresql(debian_server_url):
-    with connect(debian_server_url, autocommit=True) as connection:
-        assert connection.info.server_version >= 150000
+def test_migrations_apply_on_old_and_new_servers(bare_server_url):
+    assert migrate(bare_server_url) == VERSIONS
+    assert migrate(bare_server_url) == []
 
-    assert migrate(debian_server_url) == VERSIONS
-    assert migrate(debian_server_url) == []
+
+def test_an_owner_without_superuser_rights_can_migrate_where_the_platform_exists(bare_server_url, tmp_path):
+    """As on Supabase: `postgres` may make roles, administers the platform's, and does not own schema auth."""
+    with psycopg.connect(bare_server_url, autocommit=True) as admin:
+        admin.execute("create role hosted login createrole")
+        for role in ("anon", "authenticated", "service_role"):
+            admin.execute(f"create role {role} nologin noinherit")
+            admin.execute(f"grant {role} to hosted with admin option")
+        admin.execute("create database hosted owner hosted")
+    url = bare_server_url.replace("admin@/postgres", "hosted@/hosted")
+    with psycopg.connect(bare_server_url.replace("/postgres", "/hosted")) as admin:
+        admin.execute("create schema auth")
+
+    assert migrate(url) == VERSIONS
+    store = PasswordStore(folder=tmp_path, server="hosted", ours=False)
+    passwords = ensure_passwords(url, store)
+
+    assert ensure_passwords(url, store) == passwords == store.read()
+    with psycopg.connect(bare_server_url) as admin:
+        set_for = admin.execute("select rolname from pg_authid where rolpassword like 'SCRAM%'").fetchall()
+    assert {role for (role,) in set_for} == set(LOGIN_ROLES)
 
 
 def test_a_server_that_is_not_there_is_named_without_its_password():

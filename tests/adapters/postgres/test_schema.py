@@ -64,7 +64,8 @@ def test_a_table_made_later_is_closed_to_the_platforms_roles(database):
 
     (rights,) = run(
         database.urls.owner,
-        "select has_table_privilege('anon', 'later', 'select'), has_table_privilege('authenticated', 'later', 'select')",
+        "select has_table_privilege('anon', 'later', 'select')"
+        " , has_table_privilege('authenticated', 'later', 'select')",
     )
 
     assert rights == (False, False)
@@ -73,7 +74,8 @@ def test_a_table_made_later_is_closed_to_the_platforms_roles(database):
 def test_no_service_owns_a_table_or_passes_row_security(database):
     roles = run(
         database.urls.owner,
-        "select rolname from pg_roles where rolname like 'helios\\_%' and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
+        "select rolname from pg_roles where rolname like 'helios\\_%'"
+        " and (rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolreplication)",
     )
     owned = run(database.urls.owner, "select relname from pg_class where relowner::regrole::text like 'helios\\_%'")
 
@@ -184,7 +186,8 @@ def test_no_service_reaches_the_private_schema_or_the_history(database):
 def test_the_platforms_claims_are_readable_in_policies(database):
     (row,) = run(
         database.urls.owner,
-        """select set_config('request.jwt.claims', '{"sub": "00000000-0000-0000-0000-000000000001", "role": "authenticated"}', true)""",
+        "select set_config('request.jwt.claims',"
+        """ '{"sub": "00000000-0000-0000-0000-000000000001", "role": "authenticated"}', true)""",
         "select auth.uid()::text, auth.role(), auth.jwt() ->> 'role'",
     )
 

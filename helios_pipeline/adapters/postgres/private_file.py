@@ -1,11 +1,11 @@
-"""Files with passwords: replaced whole, readable by their owner alone."""
+"""Small files that are replaced whole, and read by their owner alone."""
 
 import os
 from pathlib import Path
 
 
-def write_secret(path: Path, content: str) -> None:
-    """Replace a file that only its owner may read; a reader sees the old content or the new, never half."""
+def replace_private_file(path: Path, content: str) -> None:
+    """Replace a file that only its owner may read; being killed in between leaves the old content, never half."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
