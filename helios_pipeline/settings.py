@@ -9,13 +9,14 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from helios_pipeline.core.calendar import month_start, months_between
-from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.errors import ManifestError, SettingsError
+from helios_pipeline.core.keys import Network, PublicKey
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
 
 ENVIRONMENT = {
@@ -41,10 +42,17 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _public_key(value: str) -> str:
+    try:
+        return PublicKey.parse(value).text
+    except ManifestError as error:
+        raise ValueError(str(error)) from None
+
+
 Month = Annotated[str, AfterValidator(_month)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
+PublicKeyText = Annotated[str, AfterValidator(_public_key)]
 InstrumentId = Annotated[str, Field(pattern=r"^[A-Z0-9]+-PERP\.[A-Z]+$")]
-Network = Literal["paper", "testnet", "mainnet"]
 Positive = Annotated[Decimal, Field(gt=0)]
 NotNegative = Annotated[Decimal, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
@@ -182,7 +190,7 @@ class WalkForwardSection(Section):
 class GatesSection(Section):
     """What a candidate must reach to be promoted."""
 
-    min_deflated_sharpe: Fraction
+    min_deflated_sharpe: Annotated[float, Field(ge=0.5, lt=1)]
     max_pbo: Fraction
     min_out_of_sample_sharpe: float
     min_retention: float
@@ -201,12 +209,28 @@ class HoldoutSection(Section):
     seed: int
 
 
-class KeysSection(Section):
-    """Public keys, base64, that may sign a champion for each network."""
+class PromotionSection(Section):
+    """What a promotion grants."""
 
-    paper: tuple[str, ...]
-    testnet: tuple[str, ...]
-    mainnet: tuple[str, ...]
+    valid_days: Annotated[int, Field(ge=1)]
+
+
+class KeysSection(Section):
+    """Public keys that may sign a champion for each network."""
+
+    paper: tuple[PublicKeyText, ...]
+    testnet: tuple[PublicKeyText, ...]
+    mainnet: tuple[PublicKeyText, ...]
+
+
+class SimulatedInstrumentSection(Section):
+    """How one simulated instrument moves and trades; tick and lot are those of its [[instruments]] table."""
+
+    id: InstrumentId
+    start_price: Positive
+    daily_volatility: Annotated[float, Field(gt=0, lt=0.5)]
+    daily_volume: Annotated[float, Field(gt=0)]
+    trades_per_day: Annotated[int, Field(ge=5760)]
 
 
 class SimulatedMarketSection(Section):
@@ -214,8 +238,13 @@ class SimulatedMarketSection(Section):
 
     seed: Annotated[int, Field(ge=0)]
     edge: Annotated[float, Field(ge=0)]
+    edge_half_life: Annotated[float, Field(ge=30, le=14_400)]
+    planted_sharpe: float
+    factor_share: Fraction
     first_month: Annotated[Month, Field(alias="from")]
     last_month: Annotated[Month, Field(alias="to")]
+    metrics_days: Annotated[int, Field(ge=0)]
+    instruments: Annotated[tuple[SimulatedInstrumentSection, ...], Field(min_length=1)]
 
 
 class Settings(Section):
@@ -234,6 +263,7 @@ class Settings(Section):
     walk_forward: WalkForwardSection
     gates: GatesSection
     holdout: HoldoutSection
+    promotion: PromotionSection
     keys: KeysSection
     simulated_market: SimulatedMarketSection
 

@@ -1,0 +1,260 @@
+"""Raw market data: the archive's files, verified, and the REST tail where the archive ends."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import dagster as dg
+import polars as pl
+
+from assets.months import Made, Month, MonthlyAsset, Plan, replace_months
+from assets.partitions import MONTH_BY_INSTRUMENT
+from assets.research import Research
+from helios_pipeline.adapters.binance.archive_layout import ArchiveFile, Kind, MonthRequest, files_version
+from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, next_month
+from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.records import Window
+from helios_pipeline.data.raw_month import (
+    CsvFile,
+    RawMonth,
+    make_raw_funding,
+    make_raw_klines,
+    make_raw_open_interest,
+    tail_window,
+)
+
+PUBLICATION_DAYS = 3
+"""Days after a month's end by which the archive has all of it; until then REST fills the tail."""
+
+KLINE_STEPS = {"1m": timedelta(minutes=1), "15m": BAR_INTERVAL}
+OPEN_INTEREST_STEP = timedelta(minutes=5)
+
+type Files = Sequence[ArchiveFile]
+
+
+def _plan(kind: Kind, *intervals: str | None) -> Callable[[Research, Sequence[Month]], dict[Month, Plan]]:
+    """How to look up what the archive publishes of some months."""
+
+    def plan(research: Research, months: Sequence[Month]) -> dict[Month, Plan]:
+        wanted = {
+            month: [
+                MonthRequest(kind=kind, symbol=_symbol(month), month=month[1], interval=interval)
+                for interval in intervals
+            ]
+            for month in months
+        }
+        if not wanted:
+            return {}
+        with research.archive() as archive:
+            files = archive.plan([request for each in wanted.values() for request in each], today=research.now.date())
+        found = {month: [file for request in requests for file in files[request]] for month, requests in wanted.items()}
+        return {
+            month: Plan(made_from=_made_from(research, month, published), payload=published)
+            for month, published in found.items()
+        }
+
+    return plan
+
+
+def _made_from(research: Research, month: Month, published: Files) -> dict[str, object]:
+    made_from: dict[str, object] = {"files": files_version(published)}
+    if _has_tail(research, month):
+        # The tail grows all the time, so a month that has one is never current.
+        made_from["tail"] = research.now.isoformat()
+    return made_from
+
+
+def _settled(name: str) -> Callable[[Research, Month], Mapping[str, object] | None]:
+    """What a stored month was made from, once it is over and published: the archive need not be asked again."""
+
+    def settled(research: Research, month: Month) -> Mapping[str, object] | None:
+        facts = research.lake.facts(name, instrument=month[0], month=month[1])
+        made_from: Mapping[str, object] | None = facts.get("made_from")
+        over = research.now >= month_start(next_month(month[1])) + timedelta(days=PUBLICATION_DAYS)
+        return made_from if over and made_from is not None and "tail" not in made_from else None
+
+    return settled
+
+
+def _download(research: Research, plans: Mapping[Month, Plan]) -> None:
+    """Download everything a run needs side by side, before the first month is made."""
+    with research.archive() as archive:
+        archive.fetch([file for plan in plans.values() for file in plan.payload], progress=research.downloads)
+
+
+def _make_klines(research: Research, month: Month, plan: Plan) -> Made:
+    files: dict[str, list[CsvFile]] = {interval: [] for interval in KLINE_STEPS}
+    for file, csv in zip(plan.payload, _read(research, plan.payload), strict=True):
+        files[file.path.split("/")[-2]].append(csv)
+    archived = make_raw_klines(files, {}, month=month[1], before=None)
+    rest = {}
+    for interval, step in KLINE_STEPS.items():
+        window = _tail(research, month, archived.frame.filter(pl.col("interval") == interval), "opened_at", step)
+        if window is not None:
+            with research.rest() as venue:
+                rest[interval] = venue.klines(_symbol(month), interval=interval, window=window)
+    made = make_raw_klines(files, rest, month=month[1], before=_before(research, "raw_klines", month))
+    if made.frame.is_empty():
+        raise _nothing_published("raw_klines", research, month)
+    covers_until = _covers_until(research, month, made.frame)
+    return _made(made, plan, {"covers_until": covers_until.isoformat()})
+
+
+def _make_funding_rates(research: Research, month: Month, plan: Plan) -> Made:
+    files = _read(research, plan.payload)
+    archived = make_raw_funding(files, [], interval_hours=None, month=month[1], until=research.now, before=None)
+    rest: Sequence[Mapping[str, object]] = []
+    interval_hours = None
+    window = _tail(research, month, archived.frame, "settled_at", timedelta(hours=1))
+    if window is not None:
+        with research.rest() as venue:
+            interval_hours = venue.funding_interval_hours(_symbol(month))
+            rest = venue.funding_rates(_symbol(month), window=window)
+    made = make_raw_funding(
+        files,
+        rest,
+        interval_hours=interval_hours,
+        month=month[1],
+        until=research.now,
+        before=_before(research, "raw_funding_rates", month),
+    )
+    if made.frame.is_empty():
+        raise _nothing_published("raw_funding_rates", research, month)
+    return _made(made, plan, {})
+
+
+def _make_open_interest(research: Research, month: Month, plan: Plan) -> Made:
+    files = _read(research, plan.payload)
+    archived = make_raw_open_interest(files, [], month=month[1], before=None)
+    rest: Sequence[Mapping[str, object]] = []
+    window = _tail(research, month, archived.frame, "measured_at", OPEN_INTEREST_STEP)
+    if window is not None:
+        with research.rest() as venue:
+            rest = venue.open_interest(_symbol(month), window=window)
+    before = _before(research, "raw_open_interest", month)
+    return _made(make_raw_open_interest(files, rest, month=month[1], before=before), plan, {})
+
+
+def _made(raw: RawMonth, plan: Plan, facts: Mapping[str, object]) -> Made:
+    files = [file.path for file in plan.payload]
+    return Made(frame=raw.frame, quarantine=raw.quarantine, facts={**raw.facts(), **facts, "files": files})
+
+
+def _read(research: Research, files: Files) -> list[CsvFile]:
+    with research.archive() as archive:
+        return [CsvFile(name=file.name, content=archive.read_csv(file)) for file in files]
+
+
+def _has_tail(research: Research, month: Month) -> bool:
+    """Whether REST has to fill the end of a month: it is not over, or not all of it need be published yet."""
+    published_by = month_start(next_month(month[1])) + timedelta(days=PUBLICATION_DAYS)
+    return research.has_tail and research.now < published_by
+
+
+def _tail(research: Research, month: Month, archived: pl.DataFrame, stamp: str, step: timedelta) -> Window | None:
+    if not _has_tail(research, month):
+        return None
+    last: datetime | None = archived[stamp].max()  # type: ignore[assignment]
+    return tail_window(last, step=step, month=month[1], now=research.now)
+
+
+def _before(research: Research, name: str, month: Month) -> pl.DataFrame | None:
+    """What is stored of a month; its REST rows stay until the archive has them."""
+    where = {"instrument": month[0], "month": month[1]}
+    return research.lake.read(name, **where) if research.lake.version(name, **where) else None
+
+
+def _covers_until(research: Research, month: Month, klines: pl.DataFrame) -> datetime:
+    """Up to where bars can be judged: the month's end, or the last whole bar of a month that is not over."""
+    first, end = month_start(month[1]), month_start(next_month(month[1]))
+    if not _has_tail(research, month) and research.now >= end:
+        return end
+    stamps = klines.select(pl.col("opened_at") + pl.col("interval").replace_strict(KLINE_STEPS))
+    last: datetime = stamps.to_series().max()  # type: ignore[assignment]
+    return first + (last - first) // BAR_INTERVAL * BAR_INTERVAL
+
+
+def _nothing_published(name: str, research: Research, month: Month) -> DataError:
+    return DataError(
+        f"{name} of {month[0]} {month[1]}: expected files of that month, found none at "
+        f"{research.settings.data.archive_url}. Choose months that are published with --from and --to, "
+        "or correct data.archive_url."
+    )
+
+
+def _symbol(month: Month) -> str:
+    return month[0].rpartition(".")[0].removesuffix("-PERP")
+
+
+RAW_KLINES = MonthlyAsset(
+    name="raw_klines",
+    code_version="1",
+    plan=_plan("klines", *KLINE_STEPS),
+    make=_make_klines,
+    prepare=_download,
+    settled=_settled("raw_klines"),
+)
+RAW_FUNDING_RATES = MonthlyAsset(
+    name="raw_funding_rates",
+    code_version="1",
+    plan=_plan("fundingRate", None),
+    make=_make_funding_rates,
+    prepare=_download,
+    settled=_settled("raw_funding_rates"),
+)
+RAW_OPEN_INTEREST = MonthlyAsset(
+    name="raw_open_interest",
+    code_version="1",
+    plan=_plan("metrics", None),
+    make=_make_open_interest,
+    prepare=_download,
+    settled=_settled("raw_open_interest"),
+)
+
+
+@dg.asset(
+    partitions_def=MONTH_BY_INSTRUMENT,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="market_data",
+    kinds={"polars", "parquet"},
+    owners=["team:research"],
+    code_version=RAW_KLINES.code_version,
+    description="1-minute and 15-minute klines of Binance USD-M: the archive, checksum-verified, and the REST tail.",
+)
+def raw_klines(
+    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
+    """Klines of the archive and the REST tail."""
+    yield from replace_months(context, research, RAW_KLINES)
+
+
+@dg.asset(
+    partitions_def=MONTH_BY_INSTRUMENT,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="market_data",
+    kinds={"polars", "parquet"},
+    owners=["team:research"],
+    code_version=RAW_FUNDING_RATES.code_version,
+    description="Funding rates as published, with the interval each is for.",
+)
+def raw_funding_rates(
+    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
+    """Funding rates as published."""
+    yield from replace_months(context, research, RAW_FUNDING_RATES)
+
+
+@dg.asset(
+    partitions_def=MONTH_BY_INSTRUMENT,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    group_name="market_data",
+    kinds={"polars", "parquet"},
+    owners=["team:research"],
+    code_version=RAW_OPEN_INTEREST.code_version,
+    description="Open interest every five minutes, where it is published; months without are empty, not an error.",
+)
+def raw_open_interest(
+    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
+) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
+    """Open interest as published."""
+    yield from replace_months(context, research, RAW_OPEN_INTEREST)

@@ -1,0 +1,208 @@
+"""The champion: a signed manifest, or a refusal that names the gate."""
+
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+import dagster as dg
+
+from assets.backtest import backtest_report
+from assets.partitions import ROUNDS
+from assets.research import Research
+from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
+from assets.sweep import load_round
+from assets.walk_forward import walk_forward_report
+from helios_pipeline.adapters.champion.files import write_champion
+from helios_pipeline.adapters.keys.files import load_key, new_key
+from helios_pipeline.adapters.postgres.holdout import HoldoutStore
+from helios_pipeline.adapters.postgres.ledger import LedgerStore
+from helios_pipeline.adapters.postgres.promotions import Decision as Record
+from helios_pipeline.adapters.postgres.promotions import PromotionStore
+from helios_pipeline.core.calendar import BAR_INTERVAL
+from helios_pipeline.core.errors import ManifestError
+from helios_pipeline.core.keys import SigningKey
+from helios_pipeline.core.manifest import Approval, Provenance, SignedManifest, TradingTerms, sign_manifest
+from helios_pipeline.core.selection import AgreementSummary, GateResult, Gates, HoldoutRules, WalkForwardSummary
+from helios_pipeline.core.version import content_version
+from helios_pipeline.metrics.pbo import PboResult, pbo
+from helios_pipeline.promotion.decision import Decision, decide_promotion, make_manifest
+from helios_pipeline.promotion.evidence import Evidence, gather_evidence
+from helios_pipeline.promotion.holdout import HoldoutRequest, look_at_holdout
+from helios_pipeline.simulation.kernel import simulate
+from helios_pipeline.sweep.ledger import ledger_key
+
+CODE_VERSION = "1"
+
+
+def decision_version(research: Research, plan: RoundPlan) -> str:
+    """Version that the decision would have if it were made now: evidence, thresholds and the ledger's count."""
+    settings = research.settings
+    return content_version(
+        "promoted_parameters",
+        CODE_VERSION,
+        evidence={
+            name: research.lake.version_named(name, plan.name)
+            for name in ("sweep_results", "walk_forward_report", "backtest_report")
+        },
+        gates=settings.gates.model_dump(),
+        holdout=settings.holdout.model_dump(),
+        network=settings.research.network,
+        trials=count_trials(research, plan),
+    )
+
+
+def count_trials(research: Research, plan: RoundPlan) -> int:
+    """N: distinct sets ever evaluated on bars of this window."""
+    ids = [instrument.instrument_id for instrument in plan.context.instruments]
+    return LedgerStore(research.database()).count_trials(research.market_data, ids, plan.window)
+
+
+def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
+    """Everything the gates read, out of lake and ledger."""
+    backtest = research.lake.facts_named("backtest_report", plan.name)["agreement"]
+    summary = research.lake.facts_named("walk_forward_report", plan.name)["summary"]
+    return gather_evidence(
+        load_round(research, plan),
+        trials=count_trials(research, plan),
+        pbo=_overfitting(research, plan),
+        walk_forward=WalkForwardSummary(**_numbers(summary)),
+        agreement=AgreementSummary(**dict(backtest)),
+    )
+
+
+def decide(research: Research, plan: RoundPlan) -> Decision:
+    """Judge every gate; the holdout is looked at only for a candidate that passed all others."""
+    settings = research.settings
+    evidence = collect_evidence(research, plan)
+    gates = Gates(**settings.gates.model_dump(exclude={"agreement_sets"}))
+    return decide_promotion(
+        evidence, constraints=plan.constraints, gates=gates, look=lambda: _look(research, plan, evidence)
+    )
+
+
+def record_decision(research: Research, plan: RoundPlan, decision: Decision, version: str) -> dict[str, Any]:
+    """Store the decision; a promotion is signed and becomes the network's champion, in the database and as a file."""
+    settings = research.settings
+    signed = _sign(research, plan, decision) if decision.promoted else None
+    report = {"version": version, "summary": decision.summary, "gates": [asdict(gate) for gate in decision.gates]}
+    PromotionStore(research.database()).record(
+        Record(
+            network=settings.research.network,
+            decision="promoted" if signed else "refused",
+            round=plan.name,
+            candidate=None if decision.candidate is None else asdict(decision.candidate),
+            gates=report,
+            manifest=None if signed is None else signed.content,
+            signature=None if signed is None else signed.signature.hex(),
+            key_id=None if signed is None else signed.key_id,
+        )
+    )
+    if signed is not None:
+        write_champion(settings.home, settings.research.network, signed)
+    return report
+
+
+def pipeline_key(research: Research) -> SigningKey:
+    """The pipeline's own key, made on first use; it may sign for paper only."""
+    path = research.settings.home / "keys" / "pipeline.json"
+    if not path.exists():
+        new_key(path, "pipeline")
+    return load_key(path)
+
+
+@dg.asset(
+    deps=[backtest_report, walk_forward_report],
+    partitions_def=ROUNDS,
+    group_name="research",
+    kinds={"postgres"},
+    owners=["team:research"],
+    code_version=CODE_VERSION,
+    description="The champion as a signed manifest, or a refusal that names the gate that failed.",
+)
+def promoted_parameters(
+    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
+) -> dg.MaterializeResult[Any]:
+    """The champion, or a refusal."""
+    plan = plan_named_round(research, context.partition_key)
+    with research.lock("promoted_parameters", plan.name):
+        version = decision_version(research, plan)
+        decision = decide(research, plan)
+        report = record_decision(research, plan, decision, version)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "promoted": decision.promoted,
+            "summary": report["summary"],
+            "gates": dg.MetadataValue.table(
+                records=[dg.TableRecord({name: str(cell) for name, cell in gate.items()}) for gate in report["gates"]]
+            ),
+        },
+    )
+
+
+def _look(research: Research, plan: RoundPlan, evidence: Evidence) -> GateResult:
+    candidate = evidence.candidate
+    if candidate is None:
+        raise ManifestError("holdout: expected a candidate, found none; without one no look may be taken.")
+    settings = research.settings.holdout
+
+    def daily_returns() -> Any:  # noqa: ANN401 - float64 array
+        inputs = load_inputs(research, plan, plan.holdout)
+        return simulate(inputs, candidate, start=inputs.first_slot, stop=len(inputs.opened_at)).daily_returns
+
+    return look_at_holdout(
+        HoldoutStore(research.database()),
+        HoldoutRequest(
+            market_data=research.market_data,
+            instruments=tuple(instrument.instrument_id for instrument in plan.context.instruments),
+            window=plan.holdout,
+            candidate_key=ledger_key(plan.context, candidate.canonical),
+        ),
+        rules=HoldoutRules(**settings.model_dump(exclude={"days"})),
+        daily_returns=daily_returns,
+    )
+
+
+def _overfitting(research: Research, plan: RoundPlan) -> PboResult | None:
+    ids = [instrument.instrument_id for instrument in plan.context.instruments]
+    _, blocks = LedgerStore(research.database()).blocks(
+        research.market_data, ids, plan.window, plan.constraints.min_round_trips
+    )
+    return pbo(blocks) if len(blocks) >= 2 else None
+
+
+def _sign(research: Research, plan: RoundPlan, decision: Decision) -> SignedManifest:
+    settings = research.settings
+    rates = research.lake.read(
+        "raw_funding_rates", instrument=plan.context.instruments[0].instrument_id, month=plan.months[-1]
+    )
+    terms = TradingTerms(
+        strategy_version=plan.context.strategy_version,
+        bar_seconds=int(BAR_INTERVAL.total_seconds()),
+        funding_interval_seconds=int(rates["interval_hours"][-1]) * 3600,
+        instruments=plan.context.instruments,
+        costs=plan.context.costs,
+        limits=plan.context.limits,
+        features=plan.context.feature_settings,
+    )
+    provenance = Provenance(
+        market_data=research.market_data,
+        data_hashes={name: str(version) for name, version in market_data_versions(research, plan).items()},
+        round_id=plan.name,
+        trials=decision.hurdle.trials,
+    )
+    approval = Approval(
+        network=settings.research.network,
+        approver="pipeline",
+        created_at=research.now,
+        expires_at=research.now + timedelta(days=settings.promotion.valid_days),
+    )
+    manifest = make_manifest(decision, terms=terms, provenance=provenance, approval=approval)
+    return sign_manifest(manifest, pipeline_key(research))
+
+
+def _numbers(values: object) -> dict[str, Any]:
+    """Figures as stored: null stands for none, which is NaN in arithmetic."""
+    if not isinstance(values, dict):
+        raise TypeError(f"figures: expected names and numbers, found {type(values).__name__}")
+    return {name: float("nan") if value is None else value for name, value in values.items()}

@@ -1,0 +1,73 @@
+"""What every asset is given: settings, lake, archive, database and whoever watches the progress."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from helios_pipeline.adapters.binance.archive import Archive
+from helios_pipeline.adapters.binance.archive import Progress as DownloadProgress
+from helios_pipeline.adapters.binance.rest import BinanceRest
+from helios_pipeline.adapters.lake.store import Lake
+from helios_pipeline.adapters.postgres.locks import partition_lock
+from helios_pipeline.core.errors import DatabaseError
+from helios_pipeline.settings import Settings
+
+
+class Progress(Protocol):
+    """Hears how far a long step is."""
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Say that `done` of `total` are done in a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Research:
+    """The one resource of the assets.
+
+    Attributes:
+        settings: what to do.
+        market_data: which market the archive holds: `binance`, or `simulated seed 7`. Bars of different markets are
+            never mixed: each has its own lake, and its name stands in every ledger entry and manifest.
+        lake: the Parquet lake of that market.
+        archive: opens the archive.
+        rest: opens the venue's REST interface.
+        has_tail: whether REST serves the same market as the archive, so that it may continue it.
+        now: when this work began, UTC: what is published or over is judged by one instant.
+        refresh: ask the archive again even about months that are final.
+        database_url: PostgreSQL as role `helios_pipeline`; None where none is running.
+        progress: hears how far a long step is.
+        downloads: hears of every file and byte.
+    """
+
+    settings: Settings
+    market_data: str
+    lake: Lake
+    archive: Callable[[], AbstractContextManager[Archive]]
+    rest: Callable[[], AbstractContextManager[BinanceRest]]
+    has_tail: bool
+    now: datetime
+    refresh: bool
+    database_url: str | None
+    progress: Progress
+    downloads: DownloadProgress
+
+    def database(self) -> str:
+        """The database's address.
+
+        Raises:
+            DatabaseError: this process was started without one.
+        """
+        if self.database_url is None:
+            raise DatabaseError(
+                "database: expected an address in HELIOS_PIPELINE_DATABASE_URL, found none. Start Dagster with "
+                "`helios dagster`, which brings the database up and passes its address on."
+            )
+        return self.database_url
+
+    @contextmanager
+    def lock(self, asset: str, *partitions: str) -> Iterator[None]:
+        """Keep every other process off some partitions of an asset while they are replaced."""
+        with partition_lock(self.database(), f"{self.market_data}/{asset}", *partitions):
+            yield

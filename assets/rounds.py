@@ -1,0 +1,161 @@
+"""The round that the settings in force describe, and the market data it reads."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+
+from assets.research import Research
+from helios_pipeline.core.calendar import month_start, months_between, next_month
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.records import Window
+from helios_pipeline.core.selection import Constraints
+from helios_pipeline.core.version import content_version
+from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
+from helios_pipeline.strategy.parameters import STRATEGY_VERSION
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.ledger import TrialContext
+
+MARKET_DATA = ("bars_15m", "funding_features", "raw_funding_rates")
+"""What a simulation reads of each month."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundPlan:
+    """One optimization round, before it runs.
+
+    Attributes:
+        name: months and a hash of everything that is searched: equal settings give the same round.
+        months: months that are read, in order.
+        window: what sweep and folds may see.
+        holdout: the days after it, used once at the end.
+        grid: the points.
+        constraints: what a set must reach in sample.
+        context: what all its trials share.
+    """
+
+    name: str
+    months: tuple[str, ...]
+    window: Window
+    holdout: Window
+    grid: Grid
+    constraints: Constraints
+    context: TrialContext
+
+
+def plan_round(research: Research) -> RoundPlan:
+    """Read the round out of the settings and the stored data's end.
+
+    Raises:
+        SettingsError: the holdout leaves nothing to search.
+    """
+    settings = research.settings
+    first, to = settings.research.first_month, settings.research.last_month
+    last = min(month_start(next_month(to)), _data_end(research))
+    # Holdout and search part at 00:00 UTC, so no day's return is cut in two.
+    holdout_first = last.replace(hour=0, minute=0) - timedelta(days=settings.holdout.days)
+    if holdout_first <= month_start(first):
+        raise SettingsError(
+            f"research: expected more than holdout.days = {settings.holdout.days} of data from {first} on, found it "
+            f"to end at {last:%Y-%m-%d}. Choose an earlier `from`, a later `to` or a shorter holdout."
+        )
+    context = TrialContext(
+        strategy_version=STRATEGY_VERSION,
+        instruments=settings.instrument_records,
+        costs=settings.costs.record(),
+        limits=settings.limits.record(),
+        feature_settings=settings.feature_settings,
+    )
+    grid = Grid(**settings.grid.model_dump())
+    constraints = Constraints(**settings.constraints.model_dump())
+    window = Window(first=month_start(first), last=holdout_first)
+    searched = content_version(
+        "round",
+        "1",
+        market_data=research.market_data,
+        window=window,
+        grid=asdict(grid),
+        constraints=constraints,
+        context=context.canonical(),
+        equity=settings.research.initial_equity_quote,
+    )
+    return RoundPlan(
+        name=f"{first}_{to}_{searched[:8]}",
+        months=tuple(months_between(first, to)),
+        window=window,
+        holdout=Window(first=holdout_first, last=last),
+        grid=grid,
+        constraints=constraints,
+        context=context,
+    )
+
+
+def plan_named_round(research: Research, name: str) -> RoundPlan:
+    """The round of that name, if it is the one that the settings in force describe.
+
+    Raises:
+        SettingsError: the settings describe another round.
+    """
+    plan = plan_round(research)
+    if plan.name != name:
+        raise SettingsError(
+            f"round {name}: expected the round that helios.toml describes, which is {plan.name}. "
+            "Set the months, grid, costs and limits of that round again, or run the present one."
+        )
+    return plan
+
+
+def market_data_versions(research: Research, plan: RoundPlan) -> dict[str, str | None]:
+    """Versions of every partition that the round reads."""
+    return {
+        f"{asset} {instrument.instrument_id} {month}": research.lake.version(
+            asset, instrument=instrument.instrument_id, month=month
+        )
+        for instrument in plan.context.instruments
+        for asset in MARKET_DATA
+        for month in plan.months
+    }
+
+
+def load_inputs(research: Research, plan: RoundPlan, window: Window) -> SimulationInputs:
+    """Load the markets up to a window's end; earlier bars warm its features, later ones are not even read."""
+    frames = {asset: _load(research, plan, asset, window.last) for asset in MARKET_DATA}
+    return build_inputs(
+        plan.context.instruments,
+        frames["bars_15m"],
+        frames["funding_features"],
+        frames["raw_funding_rates"],
+        costs=plan.context.costs,
+        limits=plan.context.limits,
+        feature_settings=plan.context.feature_settings,
+        initial_equity_quote=research.settings.research.initial_equity_quote,
+        window=window,
+    )
+
+
+def _load(research: Research, plan: RoundPlan, asset: str, last: datetime) -> Mapping[str, pl.DataFrame]:
+    stamp = "settled_at" if asset == "raw_funding_rates" else "opened_at"
+    months = [month for month in plan.months if month_start(month) < last]
+    return {
+        instrument.instrument_id: pl.concat(
+            research.lake.read(asset, instrument=instrument.instrument_id, month=month) for month in months
+        ).filter(pl.col(stamp) <= last if stamp == "settled_at" else pl.col(stamp) < last)
+        for instrument in plan.context.instruments
+    }
+
+
+def _data_end(research: Research) -> datetime:
+    """The earliest instant at which one of the instruments' klines end."""
+    month = research.settings.research.last_month
+    ends = [
+        research.lake.facts("raw_klines", instrument=instrument, month=month).get("covers_until")
+        for instrument in research.settings.research.instruments
+    ]
+    known = [datetime.fromisoformat(end).astimezone(UTC) for end in ends if isinstance(end, str)]
+    if len(known) < len(ends):
+        raise SettingsError(
+            f"research: expected raw_klines of {month} for every instrument, found {len(known)} of {len(ends)}. "
+            "Run `helios ingest` for these months first."
+        )
+    return min(known)

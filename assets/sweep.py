@@ -1,0 +1,118 @@
+"""One optimization round: every parameter set with its metrics and verdict."""
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import polars as pl
+
+from assets.features import funding_features
+from assets.partitions import ROUNDS
+from assets.research import Research
+from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
+from helios_pipeline.adapters.postgres.ledger import LedgerStore
+from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
+from helios_pipeline.core.version import content_version
+from helios_pipeline.sweep.ledger import ledger_entries
+from helios_pipeline.sweep.rounds import RoundResult, judge_round
+from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+
+CODE_VERSION = "1"
+CHUNK_SIZE = 256
+"""Sets in one task: some tenths of a second of work, so that price scores are shared and progress still moves."""
+
+
+def sweep_version(research: Research, plan: RoundPlan) -> str:
+    """Version that the round's results would have if it ran now."""
+    return content_version(
+        "sweep_results", CODE_VERSION, round=plan.name, market_data=market_data_versions(research, plan)
+    )
+
+
+def run_round(research: Research, plan: RoundPlan) -> RoundResult:
+    """Evaluate and judge every set of the round on its window."""
+    inputs = load_inputs(research, plan, plan.window)
+    with open_pool(inputs, research.settings.research.workers) as pool:
+        workers = Workers(
+            executor=pool,
+            chunk_size=CHUNK_SIZE,
+            progress=lambda done, total: research.progress("sweep_results", done, total),
+        )
+        sweep = run_sweep(inputs, plan.grid, start=inputs.first_slot, stop=len(inputs.opened_at), workers=workers)
+    return judge_round(plan.name, sweep, grid=plan.grid, window=plan.window, constraints=plan.constraints)
+
+
+def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
+    """Ledger first, results after: a set that anyone could have seen has been counted."""
+    summary = result.summary()
+    entries = ledger_entries(result, plan.context, market_data=research.market_data)
+    LedgerStore(research.database()).record(entries)
+    RoundStore(research.database()).replace_sweep(
+        SweepRound(
+            round=plan.name,
+            market_data=research.market_data,
+            instruments=[instrument.instrument_id for instrument in plan.context.instruments],
+            window=plan.window,
+            grid=summary["grid"],
+            sets=summary["sets"],
+            passed=summary["passed"],
+            best=summary["best"],
+            distribution=summary["distributions"],
+            input_version=version,
+        )
+    )
+    packed = [block.tobytes() for block in np.ascontiguousarray(result.blocks, dtype="<f8")]
+    frame = result.metrics.with_columns(pl.Series("blocks", packed, dtype=pl.Binary))
+    research.lake.replace_named(
+        "sweep_results", plan.name, frame, version=version, facts={**summary, "best_row": result.best}
+    )
+    return summary
+
+
+def load_round(research: Research, plan: RoundPlan) -> RoundResult:
+    """A stored round as it was judged.
+
+    Raises:
+        DataError: it has not run.
+    """
+    frame = research.lake.read_named("sweep_results", plan.name)
+    blocks = np.frombuffer(b"".join(frame["blocks"]), "<f8").reshape(frame.height, -1, 3)
+    metrics = frame.drop("blocks")
+    best = research.lake.facts_named("sweep_results", plan.name)["best_row"]
+    return RoundResult(
+        name=plan.name,
+        grid=plan.grid,
+        window=plan.window,
+        constraints=plan.constraints,
+        metrics=metrics,
+        blocks=blocks,
+        best=int(str(best)),
+    )
+
+
+@dg.asset(
+    deps=[funding_features],
+    partitions_def=ROUNDS,
+    group_name="research",
+    kinds={"polars", "parquet", "postgres"},
+    owners=["team:research"],
+    code_version=CODE_VERSION,
+    description="Every parameter set of a round with its metrics, verdict and ProScore2; counted in the ledger.",
+)
+def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]) -> dg.MaterializeResult[Any]:
+    """Every parameter set of a round."""
+    plan = plan_named_round(research, context.partition_key)
+    with research.lock("sweep_results", plan.name):
+        version = sweep_version(research, plan)
+        summary = store_round(research, plan, run_round(research, plan), version)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "dagster/row_count": summary["sets"],
+            "passed": summary["passed"],
+            "failed": dg.MetadataValue.json(summary["failed"]),
+            "best": dg.MetadataValue.json(summary["best"]),
+            "edge_warnings": dg.MetadataValue.json(summary["edge_warnings"]),
+            "window": dg.MetadataValue.json(summary["window"]),
+        },
+    )

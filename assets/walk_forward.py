@@ -1,0 +1,73 @@
+"""Walk-forward: the round's procedure judged on bars it had not seen."""
+
+from typing import Any
+
+import dagster as dg
+
+from assets.partitions import ROUNDS
+from assets.research import Research
+from assets.rounds import RoundPlan, load_inputs, plan_named_round
+from assets.sweep import CHUNK_SIZE, sweep_results
+from helios_pipeline.adapters.postgres.rounds import RoundStore
+from helios_pipeline.core.version import content_version
+from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.walk_forward.folds import FoldLengths
+from helios_pipeline.walk_forward.result import WalkForwardResult
+from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
+
+CODE_VERSION = "1"
+
+
+def walk_forward_version(research: Research, plan: RoundPlan) -> str:
+    """Version that the round's report would have if it ran now."""
+    return content_version(
+        "walk_forward_report",
+        CODE_VERSION,
+        sweep=research.lake.version_named("sweep_results", plan.name),
+        folds=research.settings.walk_forward.model_dump(),
+    )
+
+
+def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
+    """Repeat the whole sweep in every fold and trade each fold's choice on the bars after it."""
+    inputs = load_inputs(research, plan, plan.window)
+    lengths = FoldLengths(**research.settings.walk_forward.model_dump())
+    folds = plan_folds(inputs, plan.grid, lengths, start=inputs.first_slot, stop=len(inputs.opened_at))
+    with open_pool(inputs, research.settings.research.workers) as pool:
+        workers = Workers(
+            executor=pool,
+            chunk_size=CHUNK_SIZE,
+            progress=lambda done, total: research.progress("walk_forward_report", done, total),
+        )
+        return run_walk_forward(inputs, plan.grid, folds=folds, constraints=plan.constraints, workers=workers)
+
+
+@dg.asset(
+    deps=[sweep_results],
+    partitions_def=ROUNDS,
+    group_name="research",
+    kinds={"polars", "postgres"},
+    owners=["team:research"],
+    code_version=CODE_VERSION,
+    description="Fold by fold: what in-sample bars chose, and what that earned on the bars after an embargo.",
+)
+def walk_forward_report(
+    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
+) -> dg.MaterializeResult[Any]:
+    """Fold by fold results."""
+    plan = plan_named_round(research, context.partition_key)
+    with research.lock("walk_forward_report", plan.name):
+        version = walk_forward_version(research, plan)
+        result = judge_procedure(research, plan)
+        report = result.report()
+        research.lake.replace_named("walk_forward_report", plan.name, result.folds, version=version, facts=report)
+        RoundStore(research.database()).replace_walk_forward(plan.name, report, version)
+    return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
+        metadata={
+            "summary": dg.MetadataValue.json(report["summary"]),
+            "folds": dg.MetadataValue.table(
+                records=[dg.TableRecord({name: str(cell) for name, cell in row.items()}) for row in report["folds"]]
+            ),
+        },
+    )

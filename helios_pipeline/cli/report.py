@@ -1,0 +1,102 @@
+"""What the terminal shows of data, rounds and decisions."""
+
+from datetime import datetime
+from typing import Any
+
+from assets.research import Research
+from assets.rounds import RoundPlan
+from helios_pipeline.adapters.champion.files import champion_path
+from helios_pipeline.adapters.postgres.promotions import StoredDecision
+from helios_pipeline.cli.terminal import out, table
+from helios_pipeline.core.calendar import months_between
+from helios_pipeline.core.selection import GateResult
+from helios_pipeline.promotion.decision import describe_threshold, describe_value
+
+GAPS_SHOWN = 12
+
+
+def show_data(research: Research) -> None:
+    """Bars per instrument, and the gaps that were found; none of them is filled."""
+    shown = table("Bars", "instrument", "bars", "from 1m", "missing", "quarantined", "checked against 15m", "different")
+    gaps: list[tuple[str, dict[str, Any]]] = []
+    settings = research.settings.research
+    for instrument in settings.instruments:
+        months = months_between(settings.first_month, settings.last_month)
+        facts = [research.lake.facts("bars_15m", instrument=instrument, month=month) for month in months]
+        known = [fact for fact in facts if fact]
+        own = [gap for fact in known for gap in fact["gaps"]]
+        counts = (
+            sum(fact["bars"] for fact in known),
+            sum(fact["sources"].get("1m", 0) for fact in known),
+            sum(gap["bars"] for gap in own),
+            sum(fact["quarantined_rows"] for fact in known),
+            sum(fact["cross_check"]["compared"] for fact in known),
+            sum(fact["cross_check"]["different"] for fact in known),
+        )
+        shown.add_row(instrument, *(f"{count:,}" for count in counts))
+        gaps += [(instrument, gap) for gap in own]
+    out.print(shown)
+    if not gaps:
+        return
+    listed = table(f"Gaps, {len(gaps)} in all", "instrument", "first", "last", "bars", "cause")
+    for instrument, gap in gaps[:GAPS_SHOWN]:
+        first, last = (f"{datetime.fromisoformat(gap[end]):%Y-%m-%d %H:%M}" for end in ("first", "last"))
+        listed.add_row(instrument, first, last, str(gap["bars"]), gap["cause"])
+    out.print(listed)
+
+
+def show_round(research: Research, plan: RoundPlan) -> None:
+    """What the sweep found: how many sets passed, what stopped the others, and the best."""
+    facts: dict[str, Any] = research.lake.facts_named("sweep_results", plan.name)
+    if not facts:
+        return
+    first, last = plan.window.first, plan.window.last
+    shown = table(f"Round {plan.name}", "", "")
+    shown.add_row("in sample", f"{first:%Y-%m-%d} to {last:%Y-%m-%d}, {(last - first).days} days")
+    held = plan.holdout
+    shown.add_row("holdout", f"{held.first:%Y-%m-%d} to {held.last:%Y-%m-%d}, untouched until every other gate passes")
+    shown.add_row("sets", f"{facts['sets']:,}, of which {facts['passed']:,} met every constraint")
+    failed = ", ".join(f"{name.replace('_', ' ')} {count:,}" for name, count in facts["failed"].items())
+    shown.add_row("failed", failed)
+    best = facts["best"]
+    parameters = ", ".join(f"{name} {value:g}" for name, value in best["parameters"].items())
+    shown.add_row("candidate" if facts["has_candidate"] else "best set", parameters)
+    shown.add_row("", _metrics(best["metrics"]))
+    for warning in facts["edge_warnings"]:
+        shown.add_row("edge", warning)
+    out.print(shown)
+
+
+def show_decision(research: Research, stored: StoredDecision) -> None:
+    """Every gate with value and threshold, and the outcome in words."""
+    report: Any = stored.decision.gates
+    gates = table("Gates", "gate", "verdict", "found", "needed", "what it means")
+    verdicts = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]not reached[/]"}
+    for values in report["gates"]:
+        gate = GateResult(**values)
+        gates.add_row(
+            gate.name.replace("_", " "),
+            verdicts[gate.passed],
+            describe_value(gate),
+            describe_threshold(gate),
+            gate.explanation,
+        )
+    out.print(gates)
+    network = research.settings.research.network
+    if stored.decision.decision == "promoted":
+        path = champion_path(research.settings.home, network)
+        out.print(f"[bold green]Champion for {network}[/], signed with key {stored.decision.key_id}: {path}")
+    else:
+        out.print("[bold yellow]Refused.[/] This is a result: nothing will be traded on this evidence.")
+    out.print(report["summary"], highlight=False)
+
+
+def _metrics(metrics: dict[str, Any]) -> str:
+    def figure(name: str, form: str) -> str:
+        return "none" if metrics[name] is None else format(metrics[name], form)
+
+    return (
+        f"Sharpe {figure('sharpe', '.2f')}, net return {figure('net_return', '+.1%')}, "
+        f"max drawdown {figure('max_drawdown', '.1%')}, {figure('round_trips', ',')} round trips, "
+        f"win rate {figure('win_rate', '.0%')}, ProScore2 {figure('proscore2', '.1f')}"
+    )

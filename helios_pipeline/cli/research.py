@@ -1,0 +1,195 @@
+"""`helios research`, its steps one by one, and `helios demo`."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from helios_pipeline.cli.terminal import First, Instruments, Last, err, open_database, out, settings_of
+from helios_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from assets.research import Research
+    from helios_pipeline.adapters.postgres.promotions import StoredDecision
+
+REFUSED = 10
+"""Exit code of a refusal, where `--require-champion` asks for one."""
+
+RAW = ("raw_klines", "raw_funding_rates", "raw_open_interest")
+EVERY_STEP = (
+    *RAW, "bars_15m", "funding_features", "sweep_results", "walk_forward_report", "backtest_report",
+    "promoted_parameters",
+)  # fmt: skip
+
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the archive again even about months that are final.")]
+
+EXAMPLES = """Examples:
+
+helios research
+
+helios research --instruments BTCUSDT-PERP.BINANCE,ETHUSDT-PERP.BINANCE --from 2024-01 --to 2025-06
+
+HELIOS_ARCHIVE_URL=file:///srv/binance helios research --from 2025-01 --to 2025-06"""
+
+STEPS = {
+    "ingest": (RAW, "Download, verify and store klines, funding rates and open interest."),
+    "bars": (("bars_15m",), "Make validated 15-minute bars from what was ingested; gaps are listed, never filled."),
+    "features": (("funding_features",), "Make the features that were known at each bar's close."),
+    "sweep": (("sweep_results",), "Evaluate every parameter set of the grid, and count each in the ledger."),
+    "walk-forward": (("walk_forward_report",), "Judge the round's procedure on bars it had not seen, fold by fold."),
+    "backtest": (("backtest_report",), "Re-run the round's finalists in NautilusTrader and compare every fill."),
+}
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Add this module's commands."""
+    app.command(epilog=EXAMPLES)(research)
+    for name, (steps, text) in STEPS.items():
+        app.command(name, help=text, epilog=f"Example:  helios {name} --from 2025-01 --to 2025-06")(_command(steps))
+    app.command(epilog="Example:  helios demo   (or `make demo` on a fresh machine)")(demo)
+
+
+def research(
+    instruments: Instruments = None,
+    first: First = None,
+    last: Last = None,
+    refresh: Refresh = False,
+    require_champion: Annotated[
+        bool, typer.Option("--require-champion", help=f"Exit with {REFUSED} when the outcome is a refusal.")
+    ] = False,
+) -> None:
+    """From Binance history to a signed champion, or a refusal that names the gate.
+
+    Downloads and verifies what is missing, makes bars and features, sweeps the grid, walks forward, re-runs the
+    finalists in NautilusTrader, and decides. Steps whose inputs have not changed are skipped; a run that was stopped
+    goes on where it was.
+    """
+    promoted = run(settings_of(instruments, first, last), EVERY_STEP, refresh=refresh)
+    if require_champion and not promoted:
+        raise typer.Exit(REFUSED)
+
+
+def demo() -> None:
+    """The main job on a simulated market: offline, in a home of its own, no price of it real.
+
+    Writes an archive of simulated prices in the real archive's layout, then runs the unchanged pipeline with the
+    unchanged gates on it.
+    """
+    from helios_pipeline.cli.simulated import simulated_market, write_simulated_archive
+
+    settings = settings_of()
+    market, home = settings.simulated_market, settings.home / "demo"
+    archive = home / "simulated_archive"
+    out.print(f"[bold]Simulated market, seed {market.seed}: none of these prices is real.[/]", highlight=False)
+    with _progress() as progress:
+        write_simulated_archive(simulated_market(settings), settings, archive, progress)
+    overrides: dict[tuple[str, str], Any] = {("paths", "home"): str(home), ("data", "archive_url"): archive.as_uri()}
+    run(settings_of(None, market.first_month, market.last_month, overrides), EVERY_STEP)
+    out.print(
+        f"Simulated data: the market has a planted edge worth a net Sharpe of about {market.planted_sharpe:g}; "
+        "a real one does not say. Next: `helios research` on real history.",
+        highlight=False,
+    )
+
+
+def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False) -> bool:
+    """Run steps, say what each did, and show the outcome; returns whether there is a champion to show for it."""
+    from helios_pipeline.cli.dagster import open_instance
+    from helios_pipeline.definitions import build_research
+
+    with open_database(settings) as database, _progress() as progress:
+        bars = _Bars(progress)
+        given = build_research(
+            settings, database_url=database.urls.pipeline, refresh=refresh, progress=bars.step, downloads=bars
+        )
+        from jobs.research import current_decision, run_steps
+
+        with open_instance(settings.home, database.urls.dagster) as instance:
+            out.print(f"Market data: {given.market_data}. {database.describe}.", highlight=False)
+            for outcome in run_steps(given, instance, steps):
+                bars.clear()
+                _say(outcome.step, outcome.made, outcome.unchanged, outcome.seconds)
+        progress.stop()
+        return _conclude(given, steps, current_decision)
+
+
+def _command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its signature
+    def command(
+        instruments: Instruments = None, first: First = None, last: Last = None, refresh: Refresh = False
+    ) -> None:
+        run(settings_of(instruments, first, last), steps, refresh=refresh)
+
+    return command
+
+
+def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
+    parts = [f"{made} made"] if made else []
+    parts += [f"{unchanged} unchanged, skipped"] if unchanged else []
+    out.print(f"  {step:<20} {', '.join(parts) or 'nothing to do':<34} {seconds:6.1f} s", highlight=False)
+
+
+def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) -> bool:  # noqa: ANN401
+    from assets.rounds import plan_round
+    from helios_pipeline.cli.report import show_data, show_decision, show_round
+
+    if "bars_15m" in steps:
+        show_data(given)
+    if "sweep_results" in steps or "promoted_parameters" in steps:
+        plan = plan_round(given)
+        show_round(given, plan)
+        if "promoted_parameters" in steps:
+            decision: StoredDecision | None = current_decision(given, plan)
+            if decision is not None:
+                show_decision(given, decision)
+                return decision.decision.decision == "promoted"
+    return False
+
+
+@contextmanager
+def _progress() -> Iterator[Progress]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        yield progress
+
+
+class _Bars:
+    """Progress bars of whatever is going on."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+        self._files = 0
+        self._bytes = 0
+
+    def step(self, step: str, done: int, total: int) -> None:
+        """How far a step is."""
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total)
+        self._progress.update(self._tasks[step], completed=done, total=total)
+
+    def started(self, files: int) -> None:
+        """More files are to be looked for or fetched."""
+        self._files += files
+        self.step("archive files", self._done, self._files)
+
+    def received(self, size: int) -> None:
+        """More bytes are here."""
+        self._bytes += size
+
+    def finished(self, name: str) -> None:  # noqa: ARG002 - one shape for every listener
+        """A file is complete."""
+        self._done += 1
+        self.step("archive files", self._done, self._files)
+        task = self._tasks["archive files"]
+        self._progress.update(task, description=f"archive files, {self._bytes / 1e6:.1f} MB")
+
+    _done = 0
+
+    def clear(self) -> None:
+        """Take the finished step's bars away."""
+        for task in self._tasks.values():
+            self._progress.remove_task(task)
+        self._tasks.clear()
+        self._files = self._bytes = self._done = 0

@@ -1,0 +1,137 @@
+"""Composition root of the Dagster code location: assets, jobs, and the one resource they share."""
+
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import dagster as dg
+
+import assets
+import jobs
+
+# Other distributions may ship packages of these names, and a folder of that name in the working directory shadows ours.
+_ROOT = Path(__file__).resolve().parents[1]
+for _package in (assets, jobs):
+    if not _package.__file__ or Path(_package.__file__).resolve().parents[1] != _ROOT:
+        raise ImportError(
+            f"{_package.__name__!r}: expected the one in {_ROOT}, found {_package.__file__}. "
+            "Start from another folder, or remove what hides it."
+        )
+
+from assets.backtest import backtest_report
+from assets.bars import bars_15m
+from assets.features import funding_features
+from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
+from assets.promotion import promoted_parameters
+from assets.research import Progress, Research
+from assets.sweep import sweep_results
+from assets.walk_forward import walk_forward_report
+from helios_pipeline.adapters.binance.archive import (
+    PUBLIC_ARCHIVE_URL,
+    Archive,
+    ArchiveSettings,
+    NoProgress,
+    open_archive,
+)
+from helios_pipeline.adapters.binance.archive import Progress as DownloadProgress
+from helios_pipeline.adapters.binance.rest import PUBLIC_REST_URL, BinanceRest, RestSettings
+from helios_pipeline.adapters.lake.store import Lake
+from helios_pipeline.settings import Settings, load_settings
+from jobs.selections import daily_refresh, optimization_round, promotion
+
+BACKOFF_SECONDS = 1.0
+"""Mean wait after a request's first failure; it doubles with each."""
+
+REAL_MARKET = "binance"
+
+
+def silent(step: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+
+
+def build_research(
+    settings: Settings,
+    *,
+    database_url: str | None,
+    refresh: bool = False,
+    progress: Progress = silent,
+    downloads: DownloadProgress | None = None,
+) -> Research:
+    """Build the adapters that the settings name.
+
+    Raises:
+        DataError: the archive can't be reached to learn which market it holds.
+    """
+    data = settings.data
+    archive = partial(
+        open_archive,
+        ArchiveSettings(
+            base_url=data.archive_url,
+            cache_folder=settings.home / "archive",
+            concurrency=data.concurrency,
+            attempts=data.attempts,
+            backoff_seconds=BACKOFF_SECONDS,
+            timeout_seconds=data.timeout_seconds,
+        ),
+    )
+    rest = RestSettings(
+        base_url=data.rest_url,
+        attempts=data.attempts,
+        backoff_seconds=BACKOFF_SECONDS,
+        timeout_seconds=data.timeout_seconds,
+    )
+    market_data = _market_data(data.archive_url, archive)
+    return Research(
+        settings=settings,
+        market_data=market_data,
+        lake=Lake(str(settings.home / "lake" / market_data.replace(" ", "-"))),
+        archive=archive,
+        rest=lambda: BinanceRest(rest),
+        # A simulated archive is never continued with the real market's prices.
+        has_tail=market_data == REAL_MARKET or data.rest_url != PUBLIC_REST_URL,
+        now=datetime.now(UTC),
+        refresh=refresh,
+        database_url=database_url,
+        progress=progress,
+        downloads=downloads or NoProgress(),
+    )
+
+
+def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
+    """The code location, with its resource built when a run needs it: loading it asks no network and no database."""
+    return dg.Definitions(
+        assets=[
+            raw_klines,
+            raw_funding_rates,
+            raw_open_interest,
+            bars_15m,
+            funding_features,
+            sweep_results,
+            walk_forward_report,
+            backtest_report,
+            promoted_parameters,
+        ],
+        jobs=[daily_refresh, optimization_round, promotion],
+        resources={"research": dg.ResourceDefinition(lambda _: research())},
+        executor=dg.in_process_executor,
+    )
+
+
+def _market_data(archive_url: str, archive: Callable[[], AbstractContextManager[Archive]]) -> str:
+    # The public archive is known to be real, so work on stored months needs no network.
+    if archive_url == PUBLIC_ARCHIVE_URL:
+        return REAL_MARKET
+    with archive() as opened:
+        return opened.market_data_identity()
+
+
+def _research_of_the_environment() -> Research:
+    path = Path(os.environ.get("HELIOS_CONFIG", "helios.toml"))
+    settings = load_settings(path, os.environ)
+    return build_research(settings, database_url=os.environ.get("HELIOS_PIPELINE_DATABASE_URL"))
+
+
+defs = make_definitions(_research_of_the_environment)
