@@ -21,43 +21,40 @@ def aggregate_rows(
     """One row per interval that has rows.
 
     Args:
-        rows: sorted by time.
+        rows: in the order in which they happened.
         stamp: instant that puts a row into its interval.
         interval: length of an interval; intervals start at multiples of it.
         prices: aggregations that name themselves.
-        totals: name → value per row, 0 or more. They are added as whole units of 1e-8 (coarser where a row has more
-            than 15 digits), so the order of rows is of no account; null if any value is null.
+        totals: name → value per row, 0 or more. They are added as whole units of 1e-8, so the order of rows is of no
+            account; units are coarser where a row has more than 15 digits or all rows together more than 18. Null if
+            any value is null.
 
     Returns:
         opened_at, closed_at, the prices, the totals, rows (how many were aggregated), sorted.
     """
-    slots = rows.lazy().with_columns(opened_at=pl.col(stamp).dt.truncate(interval))
-    sums = slots.group_by("opened_at").agg(value.sum().alias(name) for name, value in totals.items())
-    largest_row = rows.select(value.max().alias(name) for name, value in totals.items()).row(0, named=True)
-    largest_total = sums.select(pl.col(list(totals)).max()).collect().row(0, named=True)
-    exact = [
-        pl.when(~value.has_nulls())
-        .then(_exact_sum(value, _decimals(largest_row[name], largest_total[name])))
-        .alias(name)
-        for name, value in totals.items()
-    ]
+    values = rows.select(value.alias(name) for name, value in totals.items())
+    decimals = {name: _decimals(values[name]) for name in totals}
+    # The extra columns are dropped by `agg`; a leading "_" keeps them apart from the rows' own.
+    units = [(values[name] * 10**places).round().cast(pl.Int64).alias(f"_{name}") for name, places in decimals.items()]
+    slots = rows.with_columns(pl.col(stamp).dt.truncate(interval).alias("opened_at"), *units)
+    if not slots["opened_at"].is_sorted():
+        slots = slots.sort("opened_at", maintain_order=True)
     return (
-        slots.group_by("opened_at", maintain_order=True)
-        .agg(*prices, *exact, pl.len().alias("rows"))
+        slots.with_columns(pl.col("opened_at").set_sorted())
+        .group_by("opened_at", maintain_order=True)
+        .agg(*prices, *(_exact_sum(name, places) for name, places in decimals.items()), pl.len().alias("rows"))
         .with_columns(closed_at=pl.col("opened_at") + interval)
         .select("opened_at", "closed_at", pl.exclude("opened_at", "closed_at"))
-        .sort("opened_at")
-        .collect()
     )
 
 
-def _exact_sum(value: pl.Expr, decimals: int) -> pl.Expr:
-    units = 10**decimals
-    total = (value * units).round().cast(pl.Int64).sum()
-    exact: pl.Expr = total // units + (total % units) / units
-    return exact
+def _exact_sum(name: str, decimals: int) -> pl.Expr:
+    value, units = pl.col(f"_{name}"), 10**decimals
+    total = value.sum()
+    exact = (total // units + (total % units) / units).alias(name)
+    return pl.when(~value.has_nulls()).then(exact).alias(name)
 
 
-def _decimals(largest_row: float | None, largest_total: float | None) -> int:
-    digits = [len(str(int(largest or 0))) for largest in (largest_row, largest_total)]
-    return max(0, min(FINEST_DECIMALS, ROW_DIGITS - digits[0], TOTAL_DIGITS - digits[1]))
+def _decimals(values: pl.Series) -> int:
+    row_digits, total_digits = (len(str(int(float(str(value or 0))))) for value in (values.max(), values.sum()))
+    return max(0, min(FINEST_DECIMALS, ROW_DIGITS - row_digits, TOTAL_DIGITS - total_digits))

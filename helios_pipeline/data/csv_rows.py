@@ -11,25 +11,21 @@ from helios_pipeline.data.quarantine import STAMP, no_quarantine, quarantine_row
 LINE_SHOWN = 500
 """Characters of a bad line that are kept in quarantine."""
 
+LONGEST_LINE = 10_000
+"""Bytes at the end of a file that hold its last line whole."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CsvColumns:
     """Columns that one kind of file has.
 
     Attributes:
-        types: name → type, in the file's order. Extra columns to the right are ignored.
-        optional: names whose value may be empty.
+        types: name → type, in the file's order, none of them empty; columns to their right are not read.
         width: how many columns a line may have.
     """
 
     types: Mapping[str, type[pl.DataType]]
     width: frozenset[int]
-    optional: frozenset[str] = frozenset()
-
-    @property
-    def required(self) -> list[str]:
-        """Names whose value may not be empty."""
-        return [name for name in self.types if name not in self.optional]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +78,8 @@ def stamps_to_instants(rows: pl.DataFrame, names: Sequence[str], *, file: str) -
 
 
 def _without_header(csv: bytes, columns: CsvColumns, *, file: str) -> tuple[bytes, int]:
-    first, _, rest = csv.partition(b"\n")
+    end = csv.find(b"\n")
+    first = csv if end < 0 else csv[:end]
     cells = first.decode("utf-8", "replace").strip().split(",")
     if not first or first[:1].isdigit() or first[:1] == b"-":
         return csv, len(cells)
@@ -92,13 +89,14 @@ def _without_header(csv: bytes, columns: CsvColumns, *, file: str) -> tuple[byte
             f"{file}: expected the header {','.join(expected)}, found {','.join(cells)[:LINE_SHOWN]}. "
             "The file is of another kind, or the archive's format has changed."
         )
-    return rest, len(cells)
+    return b"" if end < 0 else csv[end + 1 :], len(cells)
 
 
 def _require_whole_end(body: bytes, columns: CsvColumns, *, file: str) -> None:
-    if not body.strip():
+    tail = body[-LONGEST_LINE:].rstrip(b"\r\n")
+    if not tail:
         raise DataError(f"{file}: expected rows, found none. Download it again; if that repeats, the source is empty.")
-    last = body.rstrip(b"\r\n").rpartition(b"\n")[2]
+    last = tail.rpartition(b"\n")[2]
     cells = last.count(b",") + 1
     if not body.endswith(b"\n") or cells < min(columns.width):
         ending = "a line end" if body.endswith(b"\n") else "no line end"
@@ -115,12 +113,20 @@ def _read_regular(body: bytes, columns: CsvColumns, *, width: int) -> CsvRows | 
         return None
     extra: dict[str, type[pl.DataType]] = {f"_column_{k}": pl.String for k in range(len(columns.types), width)}
     try:
-        rows = pl.read_csv(body, has_header=False, schema={**columns.types, **extra}, quote_char=None)
+        rows = pl.read_csv(
+            body,
+            has_header=False,
+            schema={**columns.types, **extra},
+            columns=list(range(len(columns.types))),
+            quote_char=None,
+        )
     except pl.exceptions.PolarsError:
         return None
-    if rows.height != body.count(b"\n") or rows.select(pl.col(columns.required).has_nulls()).row(0).count(True):
+    # Short lines are filled up with nulls, also in columns that are not read: the commas tell.
+    regular = rows.height == body.count(b"\n") and rows.height * (width - 1) == body.count(b",")
+    if not regular or any(column.has_nulls() for column in rows):
         return None
-    return CsvRows(rows=rows.select(list(columns.types)), quarantined=no_quarantine())
+    return CsvRows(rows=rows, quarantined=no_quarantine())
 
 
 def _read_line_by_line(body: bytes, columns: CsvColumns, *, file: str) -> CsvRows:
@@ -130,7 +136,7 @@ def _read_line_by_line(body: bytes, columns: CsvColumns, *, file: str) -> CsvRow
         _cell(name, k, kind) for k, (name, kind) in enumerate(columns.types.items())
     )
     wide = pl.col("_cells").list.len().is_in(sorted(columns.width))
-    whole = wide & pl.all_horizontal(pl.col(columns.required).is_not_null())
+    whole = wide & pl.all_horizontal(pl.col(list(columns.types)).is_not_null())
     good, bad = lines.filter(whole), lines.filter(~whole)
     if good.is_empty():
         raise DataError(

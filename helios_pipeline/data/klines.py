@@ -63,10 +63,8 @@ _COLUMNS = CsvColumns(
         "count": pl.Int64,
         "taker_buy_volume": pl.Float64,
         "taker_buy_quote_volume": pl.Float64,
-        "ignore": pl.String,
     },
-    width=frozenset({12}),
-    optional=frozenset({"ignore"}),
+    width=frozenset({12}),  # the last one is named `ignore`
 )
 _NUMBERS = ["open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume", "taker_buy_quote_volume"]
 
@@ -101,9 +99,8 @@ def klines_from_rest(rows: Sequence[Sequence[object]], *, interval: str) -> Pars
     if not rows:
         return ParsedRows(frame=RAW_KLINES_SCHEMA.to_frame(), quarantined=no_quarantine())
     names = list(_COLUMNS.types)
-    text = pl.DataFrame(
-        [[str(cell) for cell in row] for row in rows], schema=dict.fromkeys(names, pl.String), orient="row"
-    )
+    cells = [[str(cell) for cell in row[: len(names)]] for row in rows]
+    text = pl.DataFrame(cells, schema=dict.fromkeys(names, pl.String), orient="row")
     typed = text.select(pl.col(name).cast(kind) for name, kind in _COLUMNS.types.items())
     return _to_klines(typed, interval=interval, file=f"REST klines {interval}", source="rest")
 

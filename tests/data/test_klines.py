@@ -127,6 +127,7 @@ def test_a_minute_without_trades_has_a_turnover_of_zero() -> None:
     ("bad", "reason"),
     [
         ("1704067260000,1,2", "wrong_columns"),
+        (line(1)[:-4], "wrong_columns"),
         (line(1) + ",7", "wrong_columns"),
         ("", "wrong_columns"),
         (line(1).replace("102", "1o2"), "unparsable"),

@@ -37,6 +37,7 @@ def test_a_measurement_is_read_even_where_the_ratios_are_empty(header: bool) -> 
         ("2026-05-01 00:10:00,BTCUSDT,nan,1,,,,", "not_finite"),
         ("2026-05-01 00:10:00,BTCUSDT,,1,,,,", "unparsable"),
         ("2026-05-01 00:10:00,BTCUSDT,1", "wrong_columns"),
+        ("2026-05-01 00:10:00,BTCUSDT,1,7", "wrong_columns"),
         ("2026-05-01 00:05:00,BTCUSDT,1,1,,,,", "duplicate"),
     ],
 )
