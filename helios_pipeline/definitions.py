@@ -39,13 +39,12 @@ from helios_pipeline.adapters.binance.archive import (
 from helios_pipeline.adapters.binance.archive import Progress as DownloadProgress
 from helios_pipeline.adapters.binance.rest import PUBLIC_REST_URL, BinanceRest, RestSettings
 from helios_pipeline.adapters.lake.store import Lake
+from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
 from jobs.selections import daily_refresh, optimization_round, promotion
 
 BACKOFF_SECONDS = 1.0
 """Mean wait after a request's first failure; it doubles with each."""
-
-REAL_MARKET = "binance"
 
 
 def silent(step: str, done: int, total: int) -> None:

@@ -11,10 +11,10 @@ import typer
 from helios_pipeline.adapters.champion.files import write_champion
 from helios_pipeline.adapters.keys.files import load_key
 from helios_pipeline.cli.keys import trusted_keys
-from helios_pipeline.cli.terminal import First, Instruments, Last, open_database, out, settings_of, table
+from helios_pipeline.cli.terminal import First, Instruments, Last, State, open_database, out, settings_of, table
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError, SettingsError
-from helios_pipeline.core.keys import Network
+from helios_pipeline.core.keys import Network, PublicKey
 from helios_pipeline.core.manifest import (
     Approval,
     Deployment,
@@ -23,6 +23,7 @@ from helios_pipeline.core.manifest import (
     sign_manifest,
     verify_manifest,
 )
+from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 
@@ -131,6 +132,8 @@ def _approve(settings: Settings, store: "PromotionStore", network: Network, key:
         raise ManifestError("promote --approve: expected a paper champion, found none. Run `helios research` first.")
     paper = SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
     manifest = verified(settings, paper, "paper")
+    signing = load_key(key)
+    _refuse_unfit(settings, manifest, network, signing.public)
     now = datetime.now(UTC)
     approval = Approval(
         network=network,
@@ -138,7 +141,7 @@ def _approve(settings: Settings, store: "PromotionStore", network: Network, key:
         created_at=now,
         expires_at=now + timedelta(days=settings.promotion.valid_days),
     )
-    signed = sign_manifest(replace(manifest, approval=approval), load_key(key))
+    signed = sign_manifest(replace(manifest, approval=approval), signing)
     store.record(
         Decision(
             network=network,
@@ -152,6 +155,22 @@ def _approve(settings: Settings, store: "PromotionStore", network: Network, key:
         )
     )
     return signed
+
+
+def _refuse_unfit(settings: Settings, manifest: Manifest, network: Network, key: PublicKey) -> None:
+    """Say before signing what an engine would refuse afterwards, and never let simulated evidence near real orders."""
+    market_data = manifest.provenance.market_data
+    if network != "paper" and market_data != REAL_MARKET:
+        raise ManifestError(
+            f"promote --approve for {network}: expected a champion found on {REAL_MARKET} data, found one found on "
+            f"{market_data}. Run `helios research` on real history."
+        )
+    listed = [PublicKey.parse(text).key_id for text in settings.keys.model_dump()[network]]
+    if key.key_id not in listed:
+        raise ManifestError(
+            f"promote --approve for {network}: expected a key listed under keys.{network} in {State.config}, found "
+            f"{key.key_id}, which is not. Add the line {key.text!r} there, or use a key that is listed."
+        )
 
 
 def _store(url: str) -> "PromotionStore":

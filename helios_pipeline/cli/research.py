@@ -150,7 +150,8 @@ def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) ->
 @contextmanager
 def _progress() -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
+    # Bars are for eyes: a file or a pipe gets the steps' lines alone.
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield progress
 
 

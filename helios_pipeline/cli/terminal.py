@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="helios",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Research, trade and watch a mean-reversion and funding strategy on crypto perpetuals.",
-    epilog="Start with [bold]helios demo[/], then [bold]helios research[/]. Settings are in helios.toml.",
+    epilog="Start with **helios demo**, then **helios research**. Settings are in helios.toml.",
 )
 PIPED_WIDTH = 140
 """Columns where nobody says how wide the terminal is, as in a file or a pipe."""

@@ -11,6 +11,10 @@ QUANTA_PER_UNIT = 100_000_000
 """Money is counted in quanta of 1e-8 of the quote currency."""
 
 
+REAL_MARKET = "binance"
+"""Identity of the real market's data; any other market is simulated, and no evidence for real orders."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
     """A perpetual contract as its venue lists it.

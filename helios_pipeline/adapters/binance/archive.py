@@ -15,6 +15,7 @@ from helios_pipeline.adapters.binance.archive_source import ArchiveSource, open_
 from helios_pipeline.adapters.binance.archive_zip import unzip_csv
 from helios_pipeline.adapters.binance.retry import RetrySettings
 from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.records import REAL_MARKET
 
 PUBLIC_ARCHIVE_URL = "https://data.binance.vision"
 SIMULATED_MARKER = "SIMULATED.json"
@@ -139,7 +140,7 @@ class Archive:
         """
         marker = self._source.read_small(SIMULATED_MARKER)
         if marker is None:
-            return "binance"
+            return REAL_MARKET
         try:
             return f"simulated seed {json.loads(marker)['seed']}"
         except (ValueError, KeyError, TypeError):
