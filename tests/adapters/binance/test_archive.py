@@ -290,7 +290,7 @@ def test_a_server_that_falls_silent_is_given_up_and_what_came_is_kept(server, pu
     server.faults[path] = [fault(stall_after=600_000)]
 
     with pytest.raises(DataError, match="ReadTimeout"):
-        read(server.url, tmp_path, attempts=1, timeout_seconds=0.3)
+        read(server.url, tmp_path, attempts=1, timeout_seconds=1)
 
     (name,) = files_of(tmp_path)
     assert name.endswith(".partial")
