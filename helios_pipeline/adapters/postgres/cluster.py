@@ -38,6 +38,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "wal_level": "logical",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory: /dev/shm is small in containers and keeps leftovers
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",
     "jit": "off",

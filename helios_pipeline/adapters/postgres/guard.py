@@ -16,7 +16,7 @@ from helios_pipeline.core.errors import DatabaseError
 
 MODULE = "helios_pipeline.adapters.postgres.guard"
 INTERPRETER_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME")
-"""All that the guard gets of our environment: what its interpreter may need, and no secret."""
+"""What an interpreter may need of our environment; secrets are not among it."""
 READY = b"ready"
 READY_WITHIN_SECONDS = 60.0
 
@@ -43,7 +43,7 @@ def ensure_guard(places: Places, data: Path) -> None:
                     str(report),
                 ]
                 inherited = (lock.descriptor, report)
-                start_detached(command, log=log, environment=_environment(), descriptors=inherited)
+                start_detached(command, log=log, environment=interpreter_environment(), descriptors=inherited)
             os.close(report)
             report = -1
             watched = bool(select.select([ready], [], [], READY_WITHIN_SECONDS)[0]) and os.read(ready, 16) == READY
@@ -59,7 +59,8 @@ def ensure_guard(places: Places, data: Path) -> None:
         )
 
 
-def _environment() -> dict[str, str]:
+def interpreter_environment() -> dict[str, str]:
+    """What another Python needs to find the same modules as ours, and nothing else of our environment."""
     kept = {name: os.environ[name] for name in INTERPRETER_VARIABLES if name in os.environ}
     return kept | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 

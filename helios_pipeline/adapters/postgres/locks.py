@@ -35,21 +35,26 @@ def partition_lock(
     """
     connection = connect(url, autocommit=True)
     try:
-        try:
+        with _loss_told(url, asset):
             connection.execute("select set_config('application_name', %s, false)", (f"helios process {os.getpid()}",))
-            for partition in sorted(set(partitions)) or [
-                ""
-            ]:  # one order for all, so two processes can't block each other
+            for partition in sorted(set(partitions)) or [""]:  # one order for all, so no two can block each other
                 _take(connection, asset, partition, on_wait)
-            yield
+        yield
+        with _loss_told(url, asset):
             connection.execute("select pg_advisory_unlock_all()")
-        except psycopg.OperationalError as error:
-            raise DatabaseError(
-                f"lock on {asset} at {place_of(url)}: expected to hold it to the end, found: {one_line(error)}. "
-                "Run the command again."
-            ) from error
     finally:
         connection.close()
+
+
+@contextmanager
+def _loss_told(url: str, asset: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise DatabaseError(
+            f"lock on {asset} at {place_of(url)}: expected to hold it to the end, found: {one_line(error)}. "
+            "Run the command again."
+        ) from error
 
 
 def _take(

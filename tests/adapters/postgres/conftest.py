@@ -120,8 +120,7 @@ def person(request: pytest.FixtureRequest) -> Person:
     """Who runs the processes: the account that runs the tests, unless a test names others in its parameters."""
     if getattr(request, "param", "caller") == "normal_user":
         return request.getfixturevalue("normal_user")
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    return Person(identity={}, python=sys.executable, environment=environment)
+    return Person(identity={}, python=sys.executable, environment=guard.interpreter_environment())
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from helios_pipeline.adapters.postgres import embedded
+from helios_pipeline.adapters.postgres.binaries import SYSTEM_FOLDER, installation_at
 from helios_pipeline.adapters.postgres.embedded import ensure_server, wait_until_stopped
 from helios_pipeline.adapters.postgres.lock_file import is_held
 from helios_pipeline.core.errors import DatabaseError
@@ -231,6 +233,20 @@ def test_data_without_their_password_are_refused(home):
 def test_the_url_is_not_printed(home):
     with ensure_server(home) as server:
         assert server.places.password.read_text() not in repr(server)
+
+
+def test_the_systems_older_postgresql_serves_where_there_is_no_wheel(home, monkeypatch):
+    system = sorted(SYSTEM_FOLDER.glob("*/bin/postgres"))
+    if not system:
+        pytest.skip(f"no PostgreSQL in {SYSTEM_FOLDER}")
+    older = installation_at(system[0].parents[1])
+    monkeypatch.setattr(embedded, "find_installation", lambda: older)
+
+    with ensure_server(home) as server, psycopg.connect(server.url) as connection:
+        (collation,) = connection.execute("select datcollate from pg_database where datname = 'helios'").fetchone()
+
+    assert server.data.name == f"data-{older.major}"
+    assert collation == "C.UTF-8"
 
 
 @ROOT_ONLY

@@ -110,14 +110,16 @@ def test_blocks_of_another_shape_are_refused_and_nothing_is_stored(ledger):
 
 
 def test_a_round_of_20736_sets_is_recorded_within_two_seconds(ledger):
-    entries = [entry(number) for number in range(20_736)]
+    seconds = []
+    for attempt in range(3):  # the best of three: other programs use this machine too
+        entries = [entry(number, market_data=f"simulated seed {attempt}") for number in range(20_736)]
+        started = time.perf_counter()
+        assert ledger.record(entries) == 20_736
+        seconds.append(time.perf_counter() - started)
+        if seconds[-1] < 2:
+            break
 
-    started = time.perf_counter()
-    added = ledger.record(entries)
-    seconds = time.perf_counter() - started
-
-    assert added == 20_736
-    assert seconds < 2 * 4  # the budget, on a machine that others use too
+    assert min(seconds) < 2
 
 
 def test_a_database_that_is_away_is_told_in_one_line():

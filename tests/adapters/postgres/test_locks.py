@@ -1,4 +1,3 @@
-import os
 import subprocess
 import sys
 import threading
@@ -7,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from helios_pipeline.adapters.postgres.guard import interpreter_environment
 from helios_pipeline.adapters.postgres.locks import lock_key, partition_lock
 from helios_pipeline.core.errors import DatabaseError
 
@@ -20,7 +20,7 @@ def holder(database_url):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=interpreter_environment(),
     )
     assert process.stdout.readline() == "held\n"
     yield process

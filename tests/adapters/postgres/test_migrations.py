@@ -1,7 +1,7 @@
 import shutil
 import socket
 import subprocess
-import sys
+import sysconfig
 import tempfile
 import threading
 from pathlib import Path
@@ -147,7 +147,7 @@ def test_the_migration_linter_finds_nothing():
     files = [str(migration.path) for migration in list_migrations(CHECKOUT)]
 
     done = subprocess.run(
-        [Path(sys.executable).with_name("squawk"), "--assume-in-transaction", "--pg-version", "15", *files],
+        [Path(sysconfig.get_path("scripts"), "squawk"), "--assume-in-transaction", "--pg-version", "15", *files],
         capture_output=True,
         text=True,
     )
@@ -178,7 +178,7 @@ def bare_server_url(request, memory_folder):
         yield f"postgresql://admin@/postgres?host={base}"
     finally:
         if (data / "postmaster.pid").exists():
-            run(programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
+            run(programs / "pg_ctl", "-D", data, "-w", "-m", "fast", "stop")
         shutil.rmtree(base)
 
 
