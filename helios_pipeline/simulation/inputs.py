@@ -203,7 +203,7 @@ def _contract(instrument: Instrument) -> tuple[object, ...]:
         instrument.quanta_per_tick_lot,
         max(1, -(-Fraction(instrument.min_quantity) // lot)),
         -(-Fraction(instrument.min_notional_quote) * QUANTA_PER_UNIT // 1),
-        Fraction(instrument.max_notional_quote) * QUANTA_PER_UNIT // 1,
+        min(Fraction(instrument.max_notional_quote) * QUANTA_PER_UNIT // 1, 2**62),
         float(instrument.tick),
         tick_quanta,
         lot.numerator,
