@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -86,53 +87,47 @@ def _make_klines(research: Research, month: Month, plan: Plan) -> Made:
     files: dict[str, list[CsvFile]] = {interval: [] for interval in KLINE_STEPS}
     for file, csv in zip(plan.payload, _read(research, plan.payload), strict=True):
         files[file.path.split("/")[-2]].append(csv)
-    archived = make_raw_klines(files, {}, month=month[1], before=None)
+    before = _before(research, "raw_klines", month)
+    made = make_raw_klines(files, {}, month=month[1], before=before)
     rest = {}
     for interval, step in KLINE_STEPS.items():
-        window = _tail(research, month, archived.frame.filter(pl.col("interval") == interval), "opened_at", step)
+        window = _tail(research, month, made.frame.filter(pl.col("interval") == interval), "opened_at", step)
         if window is not None:
             with research.rest() as venue:
                 rest[interval] = venue.klines(_symbol(month), interval=interval, window=window)
-    made = make_raw_klines(files, rest, month=month[1], before=_before(research, "raw_klines", month))
-    if made.frame.is_empty():
-        raise _nothing_published("raw_klines", research, month)
-    covers_until = _covers_until(research, month, made.frame)
-    return _made(made, plan, {"covers_until": covers_until.isoformat()})
+    if rest:
+        made = make_raw_klines(files, rest, month=month[1], before=before)
+    _refuse_nothing("raw_klines", research, month, made)
+    return _made(made, plan, {"covers_until": _covers_until(research, month, made.frame).isoformat()})
 
 
 def _make_funding_rates(research: Research, month: Month, plan: Plan) -> Made:
-    files = _read(research, plan.payload)
-    archived = make_raw_funding(files, [], interval_hours=None, month=month[1], until=research.now, before=None)
-    rest: Sequence[Mapping[str, object]] = []
-    interval_hours = None
-    window = _tail(research, month, archived.frame, "settled_at", timedelta(hours=1))
-    if window is not None:
-        with research.rest() as venue:
-            interval_hours = venue.funding_interval_hours(_symbol(month))
-            rest = venue.funding_rates(_symbol(month), window=window)
-    made = make_raw_funding(
-        files,
-        rest,
-        interval_hours=interval_hours,
+    make = partial(
+        make_raw_funding,
+        _read(research, plan.payload),
         month=month[1],
         until=research.now,
         before=_before(research, "raw_funding_rates", month),
     )
-    if made.frame.is_empty():
-        raise _nothing_published("raw_funding_rates", research, month)
+    made = make([], interval_hours=None)
+    window = _tail(research, month, made.frame, "settled_at", timedelta(hours=1))
+    if window is not None:
+        with research.rest() as venue:
+            rest = venue.funding_rates(_symbol(month), window=window)
+            made = make(rest, interval_hours=venue.funding_interval_hours(_symbol(month)))
+    _refuse_nothing("raw_funding_rates", research, month, made)
     return _made(made, plan, {})
 
 
 def _make_open_interest(research: Research, month: Month, plan: Plan) -> Made:
-    files = _read(research, plan.payload)
-    archived = make_raw_open_interest(files, [], month=month[1], before=None)
-    rest: Sequence[Mapping[str, object]] = []
-    window = _tail(research, month, archived.frame, "measured_at", OPEN_INTEREST_STEP)
+    files, before = _read(research, plan.payload), _before(research, "raw_open_interest", month)
+    made = make_raw_open_interest(files, [], month=month[1], before=before)
+    window = _tail(research, month, made.frame, "measured_at", OPEN_INTEREST_STEP)
     if window is not None:
         with research.rest() as venue:
             rest = venue.open_interest(_symbol(month), window=window)
-    before = _before(research, "raw_open_interest", month)
-    return _made(make_raw_open_interest(files, rest, month=month[1], before=before), plan, {})
+        made = make_raw_open_interest(files, rest, month=month[1], before=before)
+    return _made(made, plan, {})
 
 
 def _made(raw: RawMonth, plan: Plan, facts: Mapping[str, object]) -> Made:
@@ -151,10 +146,11 @@ def _has_tail(research: Research, month: Month) -> bool:
     return research.has_tail and research.now < published_by
 
 
-def _tail(research: Research, month: Month, archived: pl.DataFrame, stamp: str, step: timedelta) -> Window | None:
+def _tail(research: Research, month: Month, rows: pl.DataFrame, stamp: str, step: timedelta) -> Window | None:
+    """What to ask REST for: everything after the archive's last row."""
     if not _has_tail(research, month):
         return None
-    last: datetime | None = archived[stamp].max()  # type: ignore[assignment]
+    last: datetime | None = rows.filter(pl.col("source") == "archive")[stamp].max()  # type: ignore[assignment]
     return tail_window(last, step=step, month=month[1], now=research.now)
 
 
@@ -174,12 +170,13 @@ def _covers_until(research: Research, month: Month, klines: pl.DataFrame) -> dat
     return first + (last - first) // BAR_INTERVAL * BAR_INTERVAL
 
 
-def _nothing_published(name: str, research: Research, month: Month) -> DataError:
-    return DataError(
-        f"{name} of {month[0]} {month[1]}: expected files of that month, found none at "
-        f"{research.settings.data.archive_url}. Choose months that are published with --from and --to, "
-        "or correct data.archive_url."
-    )
+def _refuse_nothing(name: str, research: Research, month: Month, made: RawMonth) -> None:
+    if made.frame.is_empty():
+        raise DataError(
+            f"{name} of {month[0]} {month[1]}: expected files of that month, found none at "
+            f"{research.settings.data.archive_url}. Choose months that are published with --from and --to, "
+            "or correct data.archive_url."
+        )
 
 
 def _symbol(month: Month) -> str:
