@@ -42,7 +42,10 @@ class Decision:
         """The outcome in a few sentences."""
         if self.promoted:
             return f"Promoted: all {len(self.gates)} gates passed. {self.hurdle.sentence()}"
-        reasons = "; ".join(f"{gate.name} {describe_value(gate)}, {describe_threshold(gate)}" for gate in self.failed)
+        reasons = "; ".join(
+            f"{gate.name.replace('_', ' ')} {describe_value(gate)} ({describe_threshold(gate)} needed)"
+            for gate in self.failed
+        )
         return f"Refused: {reasons}. {self.hurdle.sentence()}"
 
 
