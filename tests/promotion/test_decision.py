@@ -108,7 +108,8 @@ def test_a_refusal_names_every_failed_gate_with_value_and_threshold_and_the_pric
     summary = decide(spoiled(evidence), Holdout()).summary
 
     assert summary.startswith(
-        "Refused: out of sample sharpe 0.4 (at least 1 needed); retention 0.1 (at least 0.5 needed); pbo 0.61 (at most 0.2 needed). "
+        "Refused: out of sample sharpe 0.4 (at least 1 needed); retention 0.1 (at least 0.5 needed); "
+        "pbo 0.61 (at most 0.2 needed). "
         "A window of 730 days and a ledger of 2,160 trials would have required a Sharpe of 3."
     )
 
