@@ -7,6 +7,7 @@ mistake is one line and an exit code; `--debug` shows the traceback.
 import sys
 
 from rich.markup import escape
+from typer.exceptions import TyperException
 
 from helios_pipeline.cli import dagster, database, keys, promotion, research
 from helios_pipeline.cli.terminal import State, app, err
@@ -23,14 +24,30 @@ INTERRUPTED = 130
 def main() -> None:
     """Entry point: run a command; an error with a known cause is one line."""
     try:
-        app()
+        code = app(prog_name="helios", standalone_mode=False)
     except HeliosError as error:
         if State.debug:
             raise
-        err.print(f"[bold red]helios:[/] {escape(str(error))}", soft_wrap=True, highlight=False)
+        _say(str(error))
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        if State.debug:
-            raise
-        err.print("helios: stopped. What was finished is kept; run the same command to go on.")
-        sys.exit(INTERRUPTED)
+    except TyperException as error:
+        sys.exit(_explain_usage(error))
+    if code == INTERRUPTED:
+        _say("stopped. What was finished is kept; run the same command to go on.")
+    sys.exit(code or 0)
+
+
+def _say(line: str) -> None:
+    err.print(f"[bold red]helios:[/] {escape(line)}", soft_wrap=True, highlight=False)
+
+
+def _explain_usage(error: TyperException) -> int:
+    """Say in one line what of the command line is not understood, and whose `--help` lists what is."""
+    context, message = getattr(error, "ctx", None), error.format_message()
+    if context is None or not message.strip() or "\n" in message.strip():
+        # A group without a command shows its help.
+        error.show()  # type: ignore[attr-defined]
+    else:
+        said = message if message.endswith(("?", ".")) else f"{message}."
+        _say(f"{said} `{context.command_path} --help` lists what may be given.")
+    return error.exit_code
