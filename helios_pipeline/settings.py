@@ -358,7 +358,14 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _explain(path: Path, error: ValidationError) -> str:
     """One line for all problems: key, what is allowed, what was found."""
-    return f"{path.name}: " + "; ".join(_problem(dict(p)) for p in error.errors(include_url=False)) + "."
+    problems = error.errors(include_url=False)
+    # A list without its refused elements may be too short: that follows from them, so it is not said.
+    parents = {problem["loc"][:-1] for problem in problems}
+    return (
+        f"{path.name}: "
+        + "; ".join(_problem(dict(p)) for p in problems if p["loc"] not in parents or not p["loc"])
+        + "."
+    )
 
 
 def _problem(problem: dict[str, Any]) -> str:
@@ -366,7 +373,8 @@ def _problem(problem: dict[str, Any]) -> str:
     message = problem["msg"].removeprefix("Value error, ")
     found = problem["input"]
     # A whole table is too long to show, and the database address may hold a password.
-    shown = "" if isinstance(found, dict | Section) or key == "database.url" else f", found {_short(found)}"
+    hidden = isinstance(found, dict | Section) or key == "database.url" or ", found " in message
+    shown = "" if hidden else f", found {_short(found)}"
     if problem["type"] == "extra_forbidden":
         return f"{key}: unknown key{shown}. Remove it or correct its spelling"
     if problem["type"] == "missing":
