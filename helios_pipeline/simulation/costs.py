@@ -47,8 +47,8 @@ def _units(name: str, value: Decimal, scale: Fraction) -> int:
     units = Fraction(value) * scale * COST_UNITS
     if units.denominator != 1 or not 0 <= units < COST_UNITS // 10:
         raise SettingsError(
-            f"costs.{name}: expected a whole number of 1e-7 of the notional, at least 0 and below 10 %, found {value:f}. "
-            f"Correct it in helios.toml."
+            f"costs.{name}: expected a whole number of 1e-7 of the notional, at least 0 and below 10 %, found "
+            f"{value:f}. Correct it in helios.toml."
         )
     return units.numerator
 

@@ -9,7 +9,7 @@ Where a bar is missing: nothing fills at its opening (an entry decided for it is
 open), its close is the last one before it, and its scores are NaN.
 """
 
-from helios_pipeline.features.compiled import allocation_free, inlined
+from helios_pipeline.features.compiled import inlined, step
 from helios_pipeline.simulation.arrays import (
     ENTRY,
     MAX_HOLDING,
@@ -40,7 +40,7 @@ from helios_pipeline.strategy.allocation import (
 from helios_pipeline.strategy.signal import MarketState, SignalRule, decide, signal
 
 
-@allocation_free
+@step
 def run_set(run: Run) -> None:
     """Run one parameter set from flat to flat; the results are in `run.book`, which is overwritten."""
     span, account = run.span, run.book.account[0]
@@ -62,7 +62,7 @@ def run_set(run: Run) -> None:
     close_out(run)
 
 
-@allocation_free
+@step
 def open_account(span: Span, book: Book) -> None:
     """Start flat, with nothing counted."""
     for m in range(len(book.positions)):
@@ -94,7 +94,7 @@ def next_intent(market: Market, rule: SignalRule, positions: Records, first: int
     return stop
 
 
-@allocation_free
+@step
 def pass_flat(span: Span, book: Book, first: int, last: int) -> None:
     """Mark an account without positions at the boundaries from `first` to `last`, below the span's end."""
     account = book.account[0]
@@ -136,7 +136,7 @@ def is_settled_or_stopped(slots: Records, positions: Records, i: int) -> bool:
     return False
 
 
-@allocation_free
+@step
 def settle_and_stop(run: Run, i: int) -> None:
     """Book the settlements at T_i, then fill the stops that its open has crossed."""
     for m in range(len(run.book.positions)):
@@ -158,7 +158,7 @@ def unrealised(slots: Records, positions: Records, i: int) -> int:
     return profit
 
 
-@allocation_free
+@step
 def stop_at_open(run: Run, m: int, i: int) -> None:
     """Fill a stop that the quote at T_i lies at or beyond, at that quote; nothing where bar i is missing."""
     position, slot = run.book.positions[m], run.market.slots[i, m]
@@ -185,7 +185,7 @@ def mark(account: Record, equity: float) -> None:
         account.drawdown_intrabar = lost / account.peak
 
 
-@allocation_free
+@step
 def end_day(span: Span, book: Book, equity: float) -> None:
     """Note the return of the day that ends; the part of a day before the first midnight is dropped.
 
@@ -213,7 +213,7 @@ def decide_markets(market: Market, rule: SignalRule, book: Book, i: int) -> bool
     return to_do
 
 
-@allocation_free
+@step
 def act(run: Run, i: int) -> None:
     """Fill what was decided for T_i: exits, then entries.
 
@@ -239,7 +239,7 @@ def act(run: Run, i: int) -> None:
         enter_markets(run, i, AccountState(equity, gross, kept))
 
 
-@allocation_free
+@step
 def fill_exits(run: Run, i: int) -> None:
     """Fill every exit that is due at T_i's quote; where bar i is missing it waits."""
     for m in range(len(run.book.positions)):
@@ -248,7 +248,7 @@ def fill_exits(run: Run, i: int) -> None:
             leave(run, m, i, exit_ticks(slot.bid, slot.ask, position.side), position.leaving)
 
 
-@allocation_free
+@step
 def enter_markets(run: Run, i: int, state: AccountState) -> None:
     """Allocate the intents of `book` and fill those whose bar i exists."""
     book, market = run.book, run.market
@@ -273,7 +273,7 @@ def enter_markets(run: Run, i: int, state: AccountState) -> None:
                 account.cancelled += 1
 
 
-@allocation_free
+@step
 def enter(run: Run, m: int, i: int) -> None:
     """Fill an entry at T_i's quote and place its stop, which fills at once if that quote already lies beyond it."""
     account, position, slot = run.book.account[0], run.book.positions[m], run.market.slots[i, m]
@@ -297,7 +297,7 @@ def enter(run: Run, m: int, i: int) -> None:
     stop_at_open(run, m, i)
 
 
-@allocation_free
+@step
 def leave(run: Run, m: int, i: int, ticks: int, reason: int) -> None:
     """Fill an exit in slot i and book its round trip; stops and max-holding exits start the cooldown."""
     account, position = run.book.account[0], run.book.positions[m]
@@ -320,7 +320,7 @@ def leave(run: Run, m: int, i: int, ticks: int, reason: int) -> None:
     position.leaving = 0
 
 
-@allocation_free
+@step
 def record_fill(book: Book, filled: Filled) -> None:
     """Append a fill to the record, if one is kept."""
     if len(book.fills) == 0:
@@ -338,7 +338,7 @@ def record_fill(book: Book, filled: Filled) -> None:
     account.fills += 1
 
 
-@allocation_free
+@step
 def pay_funding(run: Run, m: int, i: int) -> None:
     """Book the settlement at T_i to cash and to the position carried into T_i.
 
@@ -394,7 +394,7 @@ def is_stop_touched(slots: Records, positions: Records, i: int) -> bool:
     return False
 
 
-@allocation_free
+@step
 def stop_in_bar(run: Run, i: int) -> None:
     """Fill the stops that bar i touches."""
     for m in range(len(run.book.positions)):
@@ -403,7 +403,7 @@ def stop_in_bar(run: Run, i: int) -> None:
             leave(run, m, i, stop_fill_ticks(position.stop, position.side, run.costs.stop_slippage), STOP_IN_BAR)
 
 
-@allocation_free
+@step
 def close_out(run: Run) -> None:
     """Settle, stop and close everything at the span's end, against a quote made from the last close."""
     book, costs, i = run.book, run.costs, run.span.stop

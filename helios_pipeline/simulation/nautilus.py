@@ -6,7 +6,6 @@ nanosecond before a bar closes, a range quote (bid = low, ask = high) that trigg
 those at the stop moved by its slippage; a module books funding before anything else happens at a boundary.
 """
 
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -140,9 +139,8 @@ def run_backtest(inputs: SimulationInputs, parameters: ParameterSet, *, start: i
     strategy = _strategy(inputs, parameters, markets, span)
     engine.add_strategy(strategy)
     engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
-    began = time.perf_counter()
     engine.run()
-    seconds = time.perf_counter() - began
+    seconds = float((engine.run_finished - engine.run_started).total_seconds())
     cash = int(engine.portfolio.account(markets.venue).balance_total(USDT).raw) // RAW_PER_QUANTUM
     records = _fill_records(markets, fills, engine)
     payments = np.array(funding.payments, PAYMENT)

@@ -4,7 +4,7 @@ import math
 
 from helios_pipeline.core.records import QUANTA_PER_UNIT
 from helios_pipeline.features.compiled import compiled
-from helios_pipeline.features.windows import Floats
+from helios_pipeline.features.windows import Floats, mean_and_std
 from helios_pipeline.simulation.arrays import Book, Span
 
 METRICS = (
@@ -98,13 +98,7 @@ def sum_powers(returns: Floats, sums: Floats) -> None:
 @compiled
 def sharpe(returns: Floats) -> float:
     """Mean over standard deviation (ddof 0) of daily returns × √365; NaN below 60 days or for equal returns."""
-    if len(returns) < SHORTEST_SHARPE_DAYS or returns.min() == returns.max():
+    if len(returns) < SHORTEST_SHARPE_DAYS:
         return math.nan
-    mean = 0.0
-    for r in returns:
-        mean += r
-    mean /= len(returns)
-    squares = 0.0
-    for r in returns:
-        squares += (r - mean) ** 2
-    return mean / math.sqrt(squares / len(returns)) * math.sqrt(DAYS_PER_YEAR)
+    mean, std = mean_and_std(returns, len(returns) - 1, len(returns))
+    return mean / std * math.sqrt(DAYS_PER_YEAR) if std > 0.0 else math.nan

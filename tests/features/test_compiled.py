@@ -1,0 +1,35 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+
+from helios_pipeline.features import compiled
+
+WITHOUT_NAUTILUS = """
+import sys
+import helios_pipeline.simulation.kernel
+assert not [name for name in sys.modules if name.startswith(("nautilus_trader", "pandera", "dagster"))]
+"""
+
+
+def test_machine_code_is_cached_by_the_sources_it_was_made_from(tmp_path, monkeypatch):
+    for stage in ("features", "strategy", "simulation"):
+        (tmp_path / stage).mkdir()
+    monkeypatch.setattr(compiled, "_PACKAGE", tmp_path)
+    (tmp_path / "strategy" / "signal.py").write_text("a = 1")
+    before = compiled.cache_folder("/somewhere")
+
+    (tmp_path / "strategy" / "signal.py").write_text("a = 2")
+
+    assert Path(before).parent == Path("/somewhere")
+    assert compiled.cache_folder("/somewhere") != before
+    assert Path(compiled.cache_folder("")).parent == tmp_path / "__pycache__"
+
+
+def test_the_cache_folder_is_in_use():
+    assert Path(numba.config.CACHE_DIR).name == f"helios-{compiled.sources_digest()}"
+
+
+def test_the_kernel_loads_no_heavy_library():
+    subprocess.run([sys.executable, "-c", WITHOUT_NAUTILUS], check=True)
