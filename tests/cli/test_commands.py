@@ -92,10 +92,8 @@ def test_a_file_that_is_not_toml_is_named_with_the_place_of_the_mistake(run_here
     assert "line 1" in outcome.err
 
 
-def test_debug_shows_the_traceback_of_a_mistake(researched, tmp_path):
-    home, _ = researched
-
-    outcome = home.run("--debug", "--config", str(tmp_path / "nowhere.toml"), "config", "check")
+def test_debug_shows_the_traceback_of_a_mistake(make_home):
+    outcome = make_home().run("--debug", "--config", "nowhere.toml", "config", "check")
 
     assert outcome.code == 1
     assert "Traceback (most recent call last)" in outcome.err
