@@ -17,6 +17,7 @@ from helios_pipeline.strategy.parameters import ParameterSet
 THREE = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 FEW = settings(max_examples=40, deadline=None)
 UNIT = 10**8
+BAR_NS = 900 * 10**9
 
 
 def point(**changed):
@@ -125,6 +126,43 @@ def is_crossing(fill, fills, boundary):
         for other in fills
     )
     return fill["reason"] == "stop_at_open" and not entered_here
+
+
+@FEW
+@given(SHAPES, POINTS)
+def test_drawdowns_equal_a_recomputation_bar_by_bar(inputs_of, shape, parameters):
+    inputs = inputs_of(**shape)
+    names = [one.instrument_id for one in inputs.instruments]
+    sizes = [one.quanta_per_tick_lot for one in inputs.instruments]
+
+    run = simulate(inputs, parameters, **whole(inputs))
+
+    first, marks = int(inputs.opened_at[0]) * 10**6, run.equity["equity_quote"].to_list()
+    fills = [
+        (row, (row["filled_at_ns"] - first) // BAR_NS, names.index(row["instrument_id"]))
+        for row in run.fills.rows(named=True)
+    ]
+    paid = [((row["settled_at_ns"] - first) // BAR_NS, row["amount_quanta"]) for row in run.payments.rows(named=True)]
+    peak, worst, worst_intrabar = marks[0], 0.0, 0.0
+    for slot in range(len(inputs.opened_at)):
+        peak = max(peak, marks[slot])
+        cash = inputs.initial_equity_quanta + sum(amount for at, amount in paid if at <= slot)
+        held = [0] * len(names)
+        for row, at, m in fills:
+            if at <= slot:
+                cash -= row["side"] * row["lots"] * row["price_ticks"] * sizes[m] + row["fee_quanta"]
+                held[m] += row["side"] * row["lots"]
+        bars = inputs.slots[slot]
+        extremes = [
+            int(bars["close"][m] if bars["ask"][m] == 0 else bars["low"][m] if lots > 0 else bars["high"][m])
+            for m, lots in enumerate(held)
+        ]
+        low = cash + sum(lots * price * size for lots, price, size in zip(held, extremes, sizes, strict=True))
+        worst = min(worst, marks[slot] / peak - 1)
+        worst_intrabar = min(worst_intrabar, worst, low / UNIT / peak - 1)
+    worst = min(worst, marks[-1] / max(peak, marks[-1]) - 1)
+    assert run.metrics["max_drawdown"] == pytest.approx(worst, abs=1e-12)
+    assert run.metrics["max_drawdown_intrabar"] == pytest.approx(min(worst, worst_intrabar), abs=1e-12)
 
 
 @FEW
