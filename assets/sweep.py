@@ -91,7 +91,8 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
 
 
 @dg.asset(
-    deps=[funding_features],
+    # Which months a round reads is part of its name, so any of them may be meant.
+    deps=[dg.AssetDep(funding_features, partition_mapping=dg.AllPartitionMapping())],
     partitions_def=ROUNDS,
     group_name="research",
     kinds={"polars", "parquet", "postgres"},
