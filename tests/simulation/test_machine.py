@@ -252,3 +252,15 @@ def test_an_exit_that_waits_in_a_gap_still_holds_its_place():
 
     assert run.counts["crowded_out"] == 1
     assert run.fills["instrument_id"].unique().to_list() == ["A-PERP.X"]
+
+
+def test_a_settlement_at_the_end_is_marked_at_the_last_close_not_at_the_next_open():
+    inputs = still_market({3: ENTER_LONG})
+    inputs.slots["settlement"][10] = 0
+    inputs.settlements["mark"], inputs.settlements["source"] = 90 * 10**8, 1
+
+    at_end = simulate(inputs, POINT, start=0, stop=10).payments.row(0, named=True)
+    inside = simulate(inputs, POINT, start=0, stop=11).payments.row(0, named=True)
+
+    assert (at_end["mark_quanta"], at_end["mark_source"]) == (100 * 10**8, "last_close")
+    assert (inside["mark_quanta"], inside["mark_source"]) == (90 * 10**8, "open")

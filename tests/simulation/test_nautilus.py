@@ -47,7 +47,7 @@ def agree_on(inputs, parameters, *, start, stop):
     return kernel
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     shape=st.fixed_dictionaries(
         {
