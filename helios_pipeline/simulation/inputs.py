@@ -72,8 +72,8 @@ class SimulationInputs:
         Raises:
             SimulationError: the instant is not a boundary of the span.
         """
-        offset = int((instant.astimezone(UTC) - as_datetime(int(self.opened_at[0]) * 1000)) / timedelta(milliseconds=1))
-        slot, rest = divmod(offset, SLOT_MILLISECONDS)
+        offset = instant.astimezone(UTC) - as_datetime(int(self.opened_at[0]) * 1000)
+        slot, rest = divmod(offset, BAR_INTERVAL)
         if rest or not 0 <= slot <= len(self.opened_at):
             last = as_datetime((int(self.opened_at[-1]) + SLOT_MILLISECONDS) * 1000)
             raise SimulationError(
@@ -161,7 +161,7 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
 
 
 def _stamp(instant: datetime) -> int:
-    return int((instant - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(microseconds=1))
+    return (instant - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
 def _clock(instruments: Sequence[Instrument], bars: Mapping[str, pl.DataFrame], window: Window) -> tuple[int, int]:
