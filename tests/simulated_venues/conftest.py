@@ -41,6 +41,6 @@ def make_settings(*, seed: int = 7, edge: float = 0.0, ids: tuple[str, ...] = (B
     )
 
 
-@pytest.fixture(name="make_settings")
+@pytest.fixture(name="make_settings", scope="session")
 def make_settings_fixture():
     return make_settings

@@ -11,8 +11,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 from helios_pipeline.core.errors import DataError, SettingsError
+from helios_pipeline.data.funding import parse_funding_rates
+from helios_pipeline.data.klines import parse_klines
+from helios_pipeline.data.open_interest import parse_open_interest
 from simulated_venues.archive import is_simulated, write_archive
 from simulated_venues.frames import funding_frame, klines_frame, open_interest_frame
 from simulated_venues.market import SimulatedMarket
@@ -43,15 +47,8 @@ def rows(root: Path, pattern: str) -> pl.DataFrame:
 
 
 @pytest.fixture(scope="module")
-def market():
-    from importlib import util  # the settings' maker lives in this folder's conftest, which is not a package
-
-    spec = util.spec_from_file_location("market_settings", Path(__file__).with_name("conftest.py"))
-    assert spec
-    assert spec.loader
-    module = util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return SimulatedMarket(module.make_settings(edge=0.4))
+def market(make_settings):
+    return SimulatedMarket(make_settings(edge=0.4))
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +128,25 @@ def test_archived_funding_equals_the_market(archive, market):
     assert found["last_funding_rate"].to_list() == expected["funding_rate"].to_list()
     assert found["calc_time"].to_list() == expected["published_at"].dt.epoch("ms").to_list()
     assert found["funding_interval_hours"].unique().to_list() == [8]
+
+
+def test_the_pipeline_reads_the_archive_as_the_market_says_it(archive, market):
+    klines = [
+        parse_klines(member(p)[1], interval="15m", file=p.name) for p in sorted(archive.rglob("BTCUSDT-15m-*.zip"))
+    ]
+    funding = [parse_funding_rates(member(p)[1], file=p.name) for p in sorted(archive.rglob("BTCUSDT-funding*.zip"))]
+    contracts = [parse_open_interest(member(p)[1], file=p.name) for p in sorted(archive.rglob("BTCUSDT-metrics*.zip"))]
+    expected = [
+        klines_frame(market, BTC, FIRST, LAST, raw_bars=15),
+        funding_frame(market, BTC, FIRST, LAST),
+        open_interest_frame(
+            market, BTC, datetime(2024, 2, 28, 0, 5, tzinfo=UTC), datetime(2024, 3, 1, 0, 5, tzinfo=UTC)
+        ),
+    ]
+
+    for parts, frame in zip((klines, funding, contracts), expected, strict=True):
+        assert_frame_equal(pl.concat([part.frame for part in parts]), frame, rel_tol=1e-12, abs_tol=0.0)
+        assert all(part.quarantined.is_empty() for part in parts)
 
 
 def test_archived_metrics_equal_the_market_from_five_past_to_midnight(archive, market):
