@@ -1,9 +1,13 @@
 """`helios dagster`: the web interface and the daemon over the same database."""
 
+import ctypes
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from helios_pipeline.adapters.postgres.lock_file import LockFile
 from helios_pipeline.cli.terminal import State, open_database, out, settings_of
+from helios_pipeline.core.errors import HeliosError, SettingsError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -19,6 +25,9 @@ if TYPE_CHECKING:
     from helios_pipeline.settings import Settings
 
 HOST = "127.0.0.1"
+STOP_WITHIN_SECONDS = 20.0
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl: the signal a process gets when its parent ends."""
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -51,7 +60,11 @@ def open_instance(home: Path, dagster_url: str) -> Iterator["dg.DagsterInstance"
     folder = write_instance(home)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url
     os.environ["DAGSTER_HOME"] = str(folder)
-    with dg.DagsterInstance.from_config(str(folder)) as instance:
+    with LockFile(folder / "tables.lock") as lock:
+        lock.own()
+        instance = dg.DagsterInstance.from_config(str(folder))
+        instance.get_run_records(limit=1)
+    with instance:
         yield instance
 
 
@@ -71,36 +84,68 @@ def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str)
 def serve(port: Annotated[int, typer.Option("--port", help="Port of the web interface, on 127.0.0.1.")] = 3000) -> None:
     """Serve Dagster's web interface and run its daemon until Ctrl-C."""
     settings = settings_of()
+    _require_free(port)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop is a person's Ctrl-C
     with open_database(settings) as database:
         environment = child_environment(settings, database.urls.pipeline, database.urls.dagster)
+        with open_instance(settings.home, database.urls.dagster):
+            pass  # makes Dagster's tables, which two processes that start at once would both try to make
         module = ["-m", "helios_pipeline.definitions"]
-        commands = [
-            [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *module],
-            [sys.executable, "-m", "dagster._daemon", "run", *module],
-        ]
+        commands = {
+            "web interface": [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *module],
+            "daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
+        }
         out.print(f"Dagster on http://{HOST}:{port} until Ctrl-C. {database.describe}.", highlight=False)
-        children = [subprocess.Popen(command, env=environment, start_new_session=True) for command in commands]
+        children: dict[str, subprocess.Popen[bytes]] = {}
         try:
-            _wait_for_any(children)
+            for name, command in commands.items():
+                children[name] = _start(command, environment)
+            ended = _first_to_end(children)
         except KeyboardInterrupt:
             out.print("Stopping Dagster.")
+            return
         finally:
-            _stop(children)
+            _stop(list(children.values()))
+    raise HeliosError(
+        f"dagster: expected web interface and daemon to run until Ctrl-C, found that the {ended} ended with code "
+        f"{children[ended].returncode}. What it said is above; both are stopped."
+    )
 
 
-def _wait_for_any(children: list[subprocess.Popen[bytes]]) -> None:
-    """Wait until a child ends or a person interrupts."""
-    _, status = os.waitpid(-1, 0)
-    code = os.waitstatus_to_exitcode(status)
-    out.print(f"One of Dagster's {len(children)} processes ended with code {code}; stopping.")
+def _require_free(port: int) -> None:
+    try:
+        with socket.create_server((HOST, port)):
+            pass
+    except OSError as error:
+        raise SettingsError(
+            f"dagster --port: expected a free port of {HOST}, found {port}: {error.strerror}. Choose another."
+        ) from None
+
+
+def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start a process that Ctrl-C does not reach, since we stop it ourselves, and that ends when we are killed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def end_with_parent() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+    return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=end_with_parent)
+
+
+def _first_to_end(children: dict[str, subprocess.Popen[bytes]]) -> str:
+    """Wait until a child ends or a person interrupts; returns its name."""
+    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
+    return next((name for name, child in children.items() if ended and child.pid == ended.si_pid), "daemon")
 
 
 def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    deadline = time.monotonic() + STOP_WITHIN_SECONDS
     for child in children:
         if child.poll() is None:
             child.terminate()
     for child in children:
         try:
-            child.wait(20)
+            child.wait(max(0.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired:
-            os.killpg(child.pid, 9)
+            os.killpg(child.pid, signal.SIGKILL)
+            child.wait()
