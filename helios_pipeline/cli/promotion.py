@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helios_pipeline.adapters.champion.files import write_champion
+from helios_pipeline.adapters.champion.files import champion_path, read_champion, write_champion
 from helios_pipeline.adapters.keys.files import load_key
 from helios_pipeline.cli.keys import trusted_keys
 from helios_pipeline.cli.terminal import First, Instruments, Last, State, open_database, out, settings_of, table
@@ -105,7 +105,19 @@ def champion(
         out.print(shown)
         return
     signed = SignedManifest.from_record(rows[0].manifest, key_id=rows[0].key_id, signature=rows[0].signature)
-    _show(verified(settings, signed, network), signed)
+    manifest = verified(settings, signed, network)
+    _require_same_file(settings, signed, network)
+    _show(manifest, signed)
+
+
+def _require_same_file(settings: Settings, signed: SignedManifest, network: Network) -> None:
+    """The file that lies in this home, if one does, has to be the champion on record."""
+    path = champion_path(settings.home, network)
+    if path.exists() and read_champion(settings.home, network) != signed:
+        raise ManifestError(
+            f"{path}: expected the champion on record, {signed.content_hash}, found another manifest. Remove the file "
+            "if it is not yours, then promote again."
+        )
 
 
 def verified(settings: Settings, signed: SignedManifest, network: Network) -> Manifest:
