@@ -29,7 +29,7 @@ class RoundPlan:
         name: months and a hash of everything that is searched: equal settings give the same round.
         months: months that are read, in order.
         window: what sweep and folds may see.
-        holdout: the days after it, used once at the end.
+        holdout: the whole days after it, used once at the end.
         grid: the points.
         constraints: what a set must reach in sample.
         context: what all its trials share.
@@ -52,9 +52,10 @@ def plan_round(research: Research) -> RoundPlan:
     """
     settings = research.settings
     first, to = settings.research.first_month, settings.research.last_month
-    last = min(month_start(next_month(to)), _data_end(research))
-    # Holdout and search part at 00:00 UTC, so no day's return is cut in two.
-    holdout_first = last.replace(hour=0, minute=0) - timedelta(days=settings.holdout.days)
+    # Search and holdout are whole days: no day's return is cut in two, and a run later on the same day, which has some
+    # bars more, looks at the same holdout again instead of taking another look.
+    last = min(month_start(next_month(to)), _data_end(research)).replace(hour=0, minute=0)
+    holdout_first = last - timedelta(days=settings.holdout.days)
     if holdout_first <= month_start(first):
         raise SettingsError(
             f"research: expected more than holdout.days = {settings.holdout.days} of data from {first} on, found it "
