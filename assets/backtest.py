@@ -56,9 +56,11 @@ def backtest_version(research: Research, plan: RoundPlan) -> str:
 
 
 def choose_finalists(result: RoundResult, count: int) -> list[ParameterSet]:
-    """The passing sets with the highest ProScore2; if none passed, the round's best set alone."""
+    """The round's best set, which would be promoted, and the other passing sets with the highest ProScore2."""
     passing = result.metrics.filter("passed").sort("proscore2", "sharpe", descending=True).head(count)
-    return [parameters_of(row) for row in passing.iter_rows(named=True)] or [result.best_parameters]
+    # Sets that traded alike share a score, so the best set may not be among the first of the sorted rows.
+    others = [parameters_of(row) for row in passing.iter_rows(named=True)]
+    return [result.best_parameters, *(one for one in others if one != result.best_parameters)][:count]
 
 
 def run_finalist(inputs: SimulationInputs, parameters: ParameterSet) -> FinalistResult:
