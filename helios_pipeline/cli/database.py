@@ -45,7 +45,9 @@ def run() -> None:
     """Keep the database up until Ctrl-C, for work with other tools."""
     import signal
 
+    stops = {signal.SIGINT, signal.SIGTERM}
     with open_database(settings_of()) as database:
+        signal.pthread_sigmask(signal.SIG_BLOCK, stops)  # a signal that is not blocked ends us before it is waited for
         out.print(database.describe, highlight=False)
         out.print("Up until Ctrl-C.")
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        signal.sigwait(stops)
