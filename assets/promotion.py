@@ -22,6 +22,7 @@ from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError
 from helios_pipeline.core.keys import SigningKey
 from helios_pipeline.core.manifest import Approval, Provenance, SignedManifest, TradingTerms, sign_manifest
+from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import AgreementSummary, GateResult, Gates, HoldoutRules, WalkForwardSummary
 from helios_pipeline.core.version import content_version
 from helios_pipeline.metrics.pbo import PboResult, pbo
@@ -53,8 +54,7 @@ def decision_version(research: Research, plan: RoundPlan) -> str:
 
 def count_trials(research: Research, plan: RoundPlan) -> int:
     """N: distinct sets ever evaluated on bars of this window."""
-    ids = [instrument.instrument_id for instrument in plan.context.instruments]
-    return LedgerStore(research.database()).count_trials(research.market_data, ids, plan.window)
+    return _trials_on(research, plan, plan.window)
 
 
 def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
@@ -159,8 +159,14 @@ def _look(research: Research, plan: RoundPlan, evidence: Evidence) -> GateResult
             candidate_key=ledger_key(plan.context, candidate.canonical),
         ),
         rules=HoldoutRules(**settings.model_dump(exclude={"days"})),
+        searched=_trials_on(research, plan, plan.holdout),
         daily_returns=daily_returns,
     )
+
+
+def _trials_on(research: Research, plan: RoundPlan, window: Window) -> int:
+    ids = [instrument.instrument_id for instrument in plan.context.instruments]
+    return LedgerStore(research.database()).count_trials(research.market_data, ids, window)
 
 
 def _overfitting(research: Research, plan: RoundPlan) -> PboResult | None:

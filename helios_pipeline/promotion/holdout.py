@@ -51,6 +51,11 @@ class Look(Protocol):
 class HoldoutLooks(Protocol):
     """The record of looks, which outlives the process."""
 
+    def find_look(
+        self, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
+    ) -> Look | None:
+        """The finished look of this candidate at exactly this window, if there is one."""
+
     def begin_look(self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str) -> Look:
         """Record durably that a look begins; or the finished one of this candidate at exactly this window.
 
@@ -66,19 +71,25 @@ def look_at_holdout(
     request: HoldoutRequest,
     *,
     rules: HoldoutRules,
+    searched: int,
     daily_returns: Callable[[], NDArray[np.float64]],
 ) -> GateResult:
     """Judge a candidate on the holdout, writing the look down before its result exists.
 
-    A finished look of the same candidate at the same window is read, not repeated.
+    A finished look of the same candidate at the same window is read, not repeated. Bars that a sweep has read are no
+    holdout: no look is taken at them.
 
     Args:
         looks: the record.
         request: which bars, for whom.
         rules: of the test.
+        searched: distinct sets of the ledger that were evaluated on some of the window's bars.
         daily_returns: computes the candidate's daily net returns on the holdout; called only after the look is
             written, and not at all if the look is refused.
     """
+    found = looks.find_look(request.market_data, request.instruments, request.window, request.candidate_key)
+    if searched and found is None:
+        return _searched(searched)
     look = looks.begin_look(
         market_data=request.market_data,
         instruments=request.instruments,
@@ -135,12 +146,25 @@ def net_return(daily_returns: NDArray[np.float64]) -> float:
 
 
 def _refused(k: int) -> GateResult:
+    return _not_looked_at(
+        f"this would be look {k} at these bars or some of them, and after {MOST_LOOKS} looks they are no evidence any "
+        "more. Wait for new bars."
+    )
+
+
+def _searched(trials: int) -> GateResult:
+    return _not_looked_at(
+        f"{trials:,} trials of rounds that reach further have read these bars or some of them, so they are no "
+        "untouched evidence. Search up to the latest bars, or wait for new ones."
+    )
+
+
+def _not_looked_at(reason: str) -> GateResult:
     return GateResult(
         name="holdout",
         passed=False,
         value=None,
         rule="below",
         threshold=None,
-        explanation=f"Not looked at: this would be look {k} at these bars or some of them, and after {MOST_LOOKS} "
-        "looks they are no evidence any more. Wait for new bars.",
+        explanation=f"Not looked at: {reason}",
     )

@@ -13,10 +13,24 @@ from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.errors import DataError
 from jobs.research import MONTHLY, OF_ROUND, STEPS, current_decision, run_steps
-from tests.helios_home import BTC, copy_archive
+from tests.helios_home import BTC, copy_archive, write_simulated_archive
 
 MONTHLY_STEPS = tuple(MONTHLY)
 KLINES_15M = "data/futures/um/monthly/klines/BTCUSDT/15m"
+
+LENIENT = {
+    "constraints__min_round_trips": 1,
+    "constraints__max_drawdown_fraction": 1.0,
+    "constraints__min_sharpe": -100.0,
+    "constraints__min_win_rate": 0.0,
+    "gates__min_deflated_sharpe": 0.5,
+    "gates__max_pbo": 1.0,
+    "gates__min_out_of_sample_sharpe": -100.0,
+    "gates__min_retention": -100.0,
+    "gates__min_out_of_sample_round_trips": 0,
+    "gates__min_positive_folds": 0.0,
+}
+"""Gates that let any market with an edge through to the holdout."""
 
 
 def made(outcomes):
@@ -60,6 +74,21 @@ def test_each_change_remakes_what_depends_on_it_and_nothing_else(make_research, 
 
     slower = made(run_steps(make_research(features__atr_bars=48), instance, ["funding_features"]))
     assert slower == {"funding_features": 5}
+
+
+def test_bars_that_a_round_has_searched_are_no_holdout_of_another(make_research, instance, tmp_path):
+    write_simulated_archive(tmp_path / "archive", edge=3.0)
+    url = (tmp_path / "archive").as_uri()
+    list(run_steps(make_research(url, holdout__days=5), instance, (*MONTHLY_STEPS, "sweep_results")))
+    shorter = make_research(url, **LENIENT, holdout__days=20, walk_forward__out_of_sample_days=60)
+
+    list(run_steps(shorter, instance, STEPS))
+    decision = current_decision(shorter, plan_round(shorter)).decision
+    holdout = decision.gates["gates"][-1]
+
+    assert [gate["name"] for gate in decision.gates["gates"] if not gate["passed"]] == ["holdout"]
+    assert (decision.decision, holdout["passed"]) == ("refused", False)
+    assert "Not looked at: 16 trials of rounds that reach further" in holdout["explanation"]
 
 
 def test_a_failing_month_keeps_those_before_it_stored_and_on_record(make_research, instance, archive, tmp_path):

@@ -45,6 +45,12 @@ class RecordedLooks:
         self.events: list[str] = []
         self.rows: list[RecordedLook] = []
 
+    def find_look(
+        self, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
+    ) -> RecordedLook | None:
+        asked = (window, candidate_key)
+        return next((row for row in self.rows if (row.window, row.candidate_key) == asked and row.result), None)
+
     def begin_look(
         self, *, market_data: str, instruments: tuple[str, ...], window: Window, candidate_key: str
     ) -> RecordedLook:
@@ -74,9 +80,9 @@ def recording(looks: RecordedLooks, returns: np.ndarray) -> Callable[[], np.ndar
     return compute
 
 
-def look_with(looks: RecordedLooks, rules: HoldoutRules, *, key: str = "candidate", returns: np.ndarray | None = None):
-    days = good_days() if returns is None else returns
-    return look_at_holdout(looks, request(key), rules=rules, daily_returns=recording(looks, days))
+def look_with(looks: RecordedLooks, rules: HoldoutRules, *, key: str = "candidate", searched: int = 0):
+    computed = recording(looks, good_days())
+    return look_at_holdout(looks, request(key), rules=rules, searched=searched, daily_returns=computed)
 
 
 def test_a_look_is_written_before_its_result_is_computed(holdout_rules: HoldoutRules) -> None:
@@ -93,7 +99,7 @@ def test_a_look_stays_written_when_the_computation_dies(holdout_rules: HoldoutRu
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        look_at_holdout(looks, request(), rules=holdout_rules, daily_returns=die)
+        look_at_holdout(looks, request(), rules=holdout_rules, searched=0, daily_returns=die)
     assert [row.result for row in looks.rows] == [None]
 
 
@@ -133,6 +139,24 @@ def test_a_refused_look_is_computed_by_no_retry(holdout_rules: HoldoutRules) -> 
 
     assert look_with(looks, holdout_rules, key="candidate 3").passed is False
     assert "compute" not in looks.events
+
+
+def test_bars_that_a_sweep_has_read_are_not_looked_at(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+
+    refused = look_with(looks, holdout_rules, searched=1440)
+
+    assert (refused.passed, looks.events, looks.rows) == (False, [], [])
+    assert "1,440 trials of rounds that reach further" in refused.explanation
+
+
+def test_a_look_finished_before_a_sweep_read_its_bars_stays_what_it_was(holdout_rules: HoldoutRules) -> None:
+    looks = RecordedLooks()
+    first = look_with(looks, holdout_rules)
+
+    assert look_with(looks, holdout_rules, searched=1440) == first
+    assert look_with(looks, holdout_rules, key="another", searched=1440).passed is False
+    assert looks.events.count("compute") == 1
 
 
 @given(st.integers(1, 60), st.floats(1e-6, 0.5))
@@ -184,7 +208,7 @@ def test_looks_recorded_in_postgres_cost_the_same(database_url: str, holdout_rul
             computed.append((key, looks.count_looks("archive", request().instruments, WINDOW)))
             return good_days()
 
-        return look_at_holdout(looks, request(key), rules=holdout_rules, daily_returns=compute)
+        return look_at_holdout(looks, request(key), rules=holdout_rules, searched=0, daily_returns=compute)
 
     results = [look(key) for key in ("a", "b", "a", "c", "d", "d")]
 
