@@ -42,11 +42,7 @@ class Decision:
         """The outcome in a few sentences."""
         if self.promoted:
             return f"Promoted: all {len(self.gates)} gates passed. {self.hurdle.sentence()}"
-        reasons = "; ".join(
-            f"{gate.name.replace('_', ' ')} {describe_value(gate)} ({describe_threshold(gate)} needed)"
-            for gate in self.failed
-        )
-        return f"Refused: {reasons}. {self.hurdle.sentence()}"
+        return f"Refused: {'; '.join(map(_reason, self.failed))}. {self.hurdle.sentence()}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +119,13 @@ def describe_value(gate: GateResult) -> str:
 def describe_threshold(gate: GateResult) -> str:
     """A gate's rule and threshold, as `at least 0.95`."""
     return "not set" if gate.threshold is None else f"{gate.rule} {_short(gate.threshold)}"
+
+
+def _reason(gate: GateResult) -> str:
+    name = gate.name.replace("_", " ")
+    if gate.threshold is None:  # a holdout that may not be looked at has nothing to compare
+        return f"{name}: {gate.explanation.rstrip('.')}"
+    return f"{name} {describe_value(gate)} ({describe_threshold(gate)} needed)"
 
 
 def _short(number: float) -> str:

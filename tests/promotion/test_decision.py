@@ -104,6 +104,21 @@ def test_the_holdout_has_the_last_word(decide, evidence: Evidence) -> None:
     assert [gate.name for gate in decision.failed] == ["holdout"]
 
 
+def test_a_holdout_that_may_not_be_looked_at_is_refused_with_the_reason(decide, evidence: Evidence) -> None:
+    untested = GateResult(
+        name="holdout",
+        passed=False,
+        value=None,
+        rule="below",
+        threshold=None,
+        explanation="Not looked at: read before.",
+    )
+
+    assert decide(evidence, lambda: untested).summary.startswith(
+        "Refused: holdout: Not looked at: read before. A window"
+    )
+
+
 def test_a_refusal_names_every_failed_gate_with_value_and_threshold_and_the_price(decide, evidence: Evidence) -> None:
     summary = decide(spoiled(evidence), Holdout()).summary
 
