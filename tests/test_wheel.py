@@ -13,8 +13,6 @@ import pytest
 
 from tests.helios_home import DEADLINE_SECONDS, ROOT, HeliosHome, new_home
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 OURS = ("helios_pipeline", "assets", "jobs", "simulated_venues")
 
 ENTRY_POINT = """

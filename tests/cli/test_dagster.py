@@ -8,11 +8,7 @@ import time
 import urllib.request
 from urllib.error import URLError
 
-import pytest
-
 from tests.helios_home import await_end
-
-pytestmark = pytest.mark.xdist_group("helios_dagster")
 
 HEALTH = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
 LOCATIONS = """

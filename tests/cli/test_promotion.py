@@ -18,8 +18,6 @@ from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from tests.helios_home import BTC, SMALL, HeliosHome, Outcome, new_home, write_settings
 
-pytestmark = pytest.mark.xdist_group("helios_promotion")
-
 GENEROUS = {
     "constraints.min_round_trips": 1,
     "constraints.max_drawdown_fraction": 1.0,

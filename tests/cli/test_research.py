@@ -12,8 +12,6 @@ import pytest
 
 from tests.helios_home import BTC, await_end, copy_archive
 
-pytestmark = pytest.mark.xdist_group("helios_research")
-
 STEPS = (
     *("raw_klines", "raw_funding_rates", "raw_open_interest", "bars_15m", "funding_features"),
     *("sweep_results", "walk_forward_report", "backtest_report", "promoted_parameters"),
