@@ -1,5 +1,6 @@
 import math
 import statistics
+from dataclasses import replace
 from datetime import timedelta
 
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from helios_pipeline.core.errors import DataError
+from helios_pipeline.data.funding import parse_funding_rates
 from helios_pipeline.features.frame import make_features, warm_up_months
 
 BAR = timedelta(minutes=15)
@@ -62,15 +64,23 @@ def test_a_settlement_is_unknown_to_every_bar_that_closes_no_later(frames, setti
     assert first_aware["funding_settled_at"].to_list() == [settled_at][: len(first_aware)]
 
 
+def as_published(funding, late_ms):
+    """The archive's file of these settlements, each published that many milliseconds late, as it is parsed."""
+    rows = zip(funding["settled_at"].dt.epoch("ms"), funding["funding_rate"], strict=True)
+    lines = [f"{stamp + late_ms},8,{rate:.8f}\n" for stamp, rate in rows]
+    return parse_funding_rates("".join(lines).encode(), file="f.csv").frame
+
+
 @FEW
 @given(st.integers(0, 10**6))
-def test_stamps_published_up_to_999_ms_late_change_nothing(frames, settings, seed):
+def test_stamps_published_999_ms_late_change_nothing(frames, settings, seed):
     given_ = frames(seed, 300)
-    published = given_.funding.with_columns(settled_at=pl.col("settled_at") + timedelta(milliseconds=999))
-    floored = published.with_columns(settled_at=pl.col("settled_at").dt.truncate("1h"))
-    late = type(given_)(bars=given_.bars, funding=floored, open_interest=given_.open_interest)
+    on_time, late = (
+        features_of(replace(given_, funding=as_published(given_.funding, late_ms)), settings) for late_ms in (0, 999)
+    )
 
-    assert_frame_equal(features_of(given_, settings), features_of(late, settings), check_exact=True)
+    assert on_time["z_funding"].is_not_nan().any()
+    assert_frame_equal(on_time, late, check_exact=True)
 
 
 @FEW
