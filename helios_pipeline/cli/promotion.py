@@ -104,20 +104,29 @@ def champion(
             shown.add_row(since, str(row.promotion_id), row.round, row.action.replace("_", " "), row.reason)
         out.print(shown)
         return
-    signed = SignedManifest.from_record(rows[0].manifest, key_id=rows[0].key_id, signature=rows[0].signature)
-    manifest = verified(settings, signed, network)
-    _require_same_file(settings, signed, network)
-    _show(manifest, signed)
+    on_record = [SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature) for row in rows]
+    manifest = verified(settings, on_record[0], network)
+    _bring_file_up_to_date(settings.home, network, on_record)
+    _show(manifest, on_record[0])
 
 
-def _require_same_file(settings: Settings, signed: SignedManifest, network: Network) -> None:
-    """The file that lies in this home, if one does, has to be the champion on record."""
-    path = champion_path(settings.home, network)
-    if path.exists() and read_champion(settings.home, network) != signed:
+def _bring_file_up_to_date(home: Path, network: Network, on_record: list[SignedManifest]) -> None:
+    """The file of this home, if there is one, has to be the champion, or an earlier one, which is replaced.
+
+    Another home on the same database may have promoted since, and a run may have been killed before it wrote the file.
+    """
+    path = champion_path(home, network)
+    if not path.exists():
+        return
+    found = read_champion(home, network)
+    if found not in on_record:
         raise ManifestError(
-            f"{path}: expected the champion on record, {signed.content_hash}, found another manifest. Remove the file "
-            "if it is not yours, then promote again."
+            f"{path}: expected the champion on record, manifest {on_record[0].content_hash}, found one that was never "
+            "recorded. Remove the file and find out who wrote it."
         )
+    if found != on_record[0]:
+        write_champion(home, network, on_record[0])
+        out.print(f"{path} held an earlier champion; it holds the present one now.", highlight=False)
 
 
 def verified(settings: Settings, signed: SignedManifest, network: Network) -> Manifest:
