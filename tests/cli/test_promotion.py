@@ -264,6 +264,21 @@ def test_a_champion_file_that_is_not_the_one_on_record_is_refused(desk, damage):
     assert_refused(desk.run("champion"), 5, "manifest")
 
 
+def test_a_file_that_was_left_behind_by_a_later_promotion_is_brought_up_to_date(desk):
+    path = champion_path(desk.home, "paper")
+    earlier = path.read_bytes()
+    desk.approve("paper", desk.operator)
+    latest = path.read_bytes()
+    path.write_bytes(earlier)
+
+    shown, again = desk.run("champion"), desk.run("champion")
+
+    assert "held an earlier champion" in shown.out
+    assert "by A. Person" in shown.out
+    assert path.read_bytes() == latest
+    assert "held an earlier champion" not in again.out
+
+
 def test_the_trusted_keys_are_listed_with_where_they_stand(desk):
     shown = desk.run("keys", "show")
 
