@@ -28,7 +28,7 @@ class Research:
 
     Attributes:
         settings: what to do.
-        market_data: which market the archive holds: `binance`, or `simulated seed 7`. Bars of different markets are
+        market_data: which market the archive holds: `binance`, or a simulated one by name. Bars of two markets are
             never mixed: each has its own lake, and its name stands in every ledger entry and manifest.
         lake: the Parquet lake of that market.
         archive: opens the archive.

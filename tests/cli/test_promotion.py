@@ -133,9 +133,10 @@ def test_the_demo_ends_in_a_signed_champion_and_says_that_no_price_is_real(demo)
     assert outcome.out.startswith("Simulated market, seed 7: none of these prices is real.")
     assert "Market data: simulated seed 7" in outcome.out
     assert "Champion for paper, signed with key" in outcome.out
-    assert demo.manifest.provenance.market_data == "simulated seed 7"
+    market_data = demo.manifest.provenance.market_data
+    assert market_data.startswith("simulated seed 7 market ")
     assert demo.champion.decision == "promoted"
-    assert (demo.home.home / "demo" / "lake" / "simulated-seed-7").is_dir()
+    assert (demo.home.home / "demo" / "lake" / market_data.replace(" ", "-")).is_dir()
 
 
 def test_the_champion_is_shown_with_its_evidence_after_its_signature_was_verified(desk):

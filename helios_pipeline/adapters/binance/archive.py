@@ -20,6 +20,7 @@ from helios_pipeline.core.records import REAL_MARKET
 PUBLIC_ARCHIVE_URL = "https://data.binance.vision"
 SIMULATED_MARKER = "SIMULATED.json"
 _HASH_DIGITS = 64
+_DIGEST_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,19 +134,23 @@ class Archive:
         self._source.close()
 
     def market_data_identity(self) -> str:
-        """Whose market this is: `binance`, or `simulated seed 7` where the archive's marker file says so.
+        """Whose market this is: `binance`, or what the archive's marker says: `simulated seed 7 market 0a1b2c3d`.
+
+        The last word is the beginning of the digest of all its settings: with another edge it is another market.
 
         Raises:
-            DataError: the marker is there but no JSON with a seed.
+            DataError: the marker is there but no JSON with a seed and a digest.
         """
         marker = self._source.read_small(SIMULATED_MARKER)
         if marker is None:
             return REAL_MARKET
         try:
-            return f"simulated seed {json.loads(marker)['seed']}"
+            stated = json.loads(marker)
+            return f"simulated seed {stated['seed']} market {stated['settings'][:_DIGEST_SHOWN]}"
         except (ValueError, KeyError, TypeError):
             raise DataError(
-                f"{SIMULATED_MARKER}: expected JSON with a seed, found {marker[:80]!r}. Write the archive again."
+                f"{SIMULATED_MARKER}: expected JSON with seed and settings, found {marker[:80]!r}. Write the archive "
+                "again."
             ) from None
 
     @contextmanager

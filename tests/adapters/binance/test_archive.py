@@ -390,11 +390,14 @@ def test_another_scheme_and_a_missing_folder_are_refused(tmp_path) -> None:
 def test_a_simulated_archive_says_so(server, tmp_path) -> None:
     with open_archive(settings(server.url, tmp_path)) as archive:
         real = archive.market_data_identity()
-        server.files["SIMULATED.json"] = b'{"seed": 7, "description": "a planted edge"}'
+        server.files["SIMULATED.json"] = b'{"seed": 7, "edge": 1.0, "settings": "0a1b2c3d4e5f6071"}'
         simulated = archive.market_data_identity()
+        server.files["SIMULATED.json"] = b'{"seed": 7, "edge": 0.0, "settings": "f123456789abcdef"}'
+        without_edge = archive.market_data_identity()
         server.files["SIMULATED.json"] = b"{"
 
-        assert (real, simulated) == ("binance", "simulated seed 7")
+        assert (real, simulated) == ("binance", "simulated seed 7 market 0a1b2c3d")
+        assert without_edge != simulated
         with pytest.raises(DataError, match=r"SIMULATED\.json"):
             archive.market_data_identity()
 
