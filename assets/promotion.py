@@ -30,7 +30,8 @@ from helios_pipeline.promotion.decision import Decision, decide_promotion, make_
 from helios_pipeline.promotion.evidence import Evidence, gather_evidence
 from helios_pipeline.promotion.holdout import HoldoutRequest, look_at_holdout
 from helios_pipeline.simulation.kernel import simulate
-from helios_pipeline.sweep.ledger import ledger_key
+from helios_pipeline.sweep.ledger import blocks_in_force, ledger_key
+from helios_pipeline.sweep.rounds import RoundResult
 
 CODE_VERSION = "1"
 
@@ -61,10 +62,11 @@ def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
     """Everything the gates read, out of lake and ledger."""
     backtest = research.lake.facts_named("backtest_report", plan.name)["agreement"]
     summary = research.lake.facts_named("walk_forward_report", plan.name)["summary"]
+    result = load_round(research, plan)
     return gather_evidence(
-        load_round(research, plan),
+        result,
         trials=count_trials(research, plan),
-        pbo=_overfitting(research, plan),
+        pbo=_overfitting(research, plan, result),
         walk_forward=WalkForwardSummary(**_numbers(summary)),
         agreement=AgreementSummary(**dict(backtest)),
     )
@@ -169,11 +171,11 @@ def _trials_on(research: Research, plan: RoundPlan, window: Window) -> int:
     return LedgerStore(research.database()).count_trials(research.market_data, ids, window)
 
 
-def _overfitting(research: Research, plan: RoundPlan) -> PboResult | None:
+def _overfitting(research: Research, plan: RoundPlan, result: RoundResult) -> PboResult | None:
     ids = [instrument.instrument_id for instrument in plan.context.instruments]
-    _, blocks = LedgerStore(research.database()).blocks(
-        research.market_data, ids, plan.window, plan.constraints.min_round_trips
-    )
+    least = plan.constraints.min_round_trips
+    keys, recorded = LedgerStore(research.database()).blocks(research.market_data, ids, plan.window, least)
+    blocks = blocks_in_force(dict(zip(keys, recorded, strict=True)), result, plan.context, min_round_trips=least)
     return pbo(blocks) if len(blocks) >= 2 else None
 
 

@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from helios_pipeline.core.ledger import LedgerEntry
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
@@ -97,6 +101,32 @@ def ledger_entries(result: RoundResult, context: TrialContext, *, market_data: s
             )
         )
     return entries
+
+
+def blocks_in_force(
+    recorded: Mapping[str, NDArray[np.float64]], result: RoundResult, context: TrialContext, *, min_round_trips: int
+) -> NDArray[np.float64]:
+    """Blocks of the ledger's sets on a round's window, the round's own as it measured them.
+
+    The ledger keeps a trial as it was first evaluated. Where market data was published anew since, a round's own sets
+    are judged on what is known now.
+
+    Args:
+        recorded: key → float64[16, 3] of the ledger's sets on this window that traded often enough.
+        result: the round.
+        context: what its trials share.
+        min_round_trips: of a set that counts.
+
+    Returns:
+        float64[sets, 16, 3], by ascending key.
+    """
+    text, blocks = _text(context), dict(recorded)
+    for row, block in zip(result.metrics.iter_rows(named=True), result.blocks, strict=True):
+        key = _key(text, parameters_of(row).canonical)
+        blocks.pop(key, None)
+        if row["round_trips"] >= min_round_trips:
+            blocks[key] = block
+    return np.array([blocks[key] for key in sorted(blocks)]).reshape(len(blocks), *result.blocks.shape[1:])
 
 
 def _key(context_text: str, canonical_parameters: str) -> str:

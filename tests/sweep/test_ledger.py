@@ -10,7 +10,7 @@ from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSetting
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
-from helios_pipeline.sweep.ledger import TrialContext, ledger_entries, ledger_key, trial_context
+from helios_pipeline.sweep.ledger import TrialContext, blocks_in_force, ledger_entries, ledger_key, trial_context
 from helios_pipeline.sweep.rounds import RoundResult
 from tests.generated_market import BTC as BTC_ID
 from tests.generated_market import FEATURES, make_bars, make_inputs
@@ -92,18 +92,23 @@ def test_another_parameter_makes_another_trial():
     assert key(point=replace(POINT, cooldown_bars=8)) != key()
 
 
-def test_entries_carry_what_identifies_the_trial_and_its_blocks():
+def make_result(round_trips):
+    """A round of two sets with blocks of rising numbers."""
     grid = Grid.from_values({name: [getattr(POINT, name)] for name in PARAMETER_NAMES} | {"lookback_bars": [48, 96]})
-    metrics = parameter_frame(grid.points()).with_columns(pl.Series("round_trips", [31, 7]))
+    metrics = parameter_frame(grid.points()).with_columns(pl.Series("round_trips", round_trips))
     blocks = np.arange(2 * 16 * 3, dtype=np.float64).reshape(2, 16, 3)
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
-    result = RoundResult(
+    return RoundResult(
         name="round-1", grid=grid, window=WINDOW, constraints=constraints, metrics=metrics, blocks=blocks, best=0
     )
 
+
+def test_entries_carry_what_identifies_the_trial_and_its_blocks():
+    result = make_result([31, 7])
+
     entries = ledger_entries(result, CONTEXT, market_data="binance")
 
-    assert [entry.key for entry in entries] == [key(point=point) for point in grid.points()]
+    assert [entry.key for entry in entries] == [key(point=point) for point in result.grid.points()]
     assert [entry.round_trips for entry in entries] == [31, 7]
     first, second = entries
     assert first.instruments == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
@@ -111,7 +116,25 @@ def test_entries_carry_what_identifies_the_trial_and_its_blocks():
     assert first.parameters["lookback_bars"] == 48
     assert (first.window, first.round) == (WINDOW, "round-1")
     assert (first.vol_target, first.market_data) == (0.2, "binance")
-    assert np.array_equal(second.blocks, blocks[1])
+    assert np.array_equal(second.blocks, result.blocks[1])
+
+
+def test_a_round_measured_anew_takes_the_place_of_its_first_record():
+    result, other = make_result([31, 25]), np.full((16, 3), -1.0)
+    recorded = {key(point=point): np.zeros((16, 3)) for point in result.grid.points()} | {"0" * 64: other}
+
+    blocks = blocks_in_force(recorded, result, CONTEXT, min_round_trips=20)
+
+    measured = {key(point=point): block for point, block in zip(result.grid.points(), result.blocks, strict=True)}
+    assert np.array_equal(blocks, [other, *(measured[name] for name in sorted(measured))])
+
+
+def test_a_set_that_no_longer_trades_often_enough_is_no_column():
+    result = make_result([31, 7])
+    recorded = {key(point=point): np.zeros((16, 3)) for point in result.grid.points()}
+
+    assert np.array_equal(blocks_in_force(recorded, result, CONTEXT, min_round_trips=20), result.blocks[:1])
+    assert blocks_in_force(recorded, result, CONTEXT, min_round_trips=50).shape == (0, 16, 3)
 
 
 def test_the_context_of_inputs_is_what_they_were_built_from():
