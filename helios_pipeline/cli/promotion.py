@@ -1,5 +1,6 @@
 """`helios promote`, `rollback` and `champion`."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
@@ -28,7 +29,7 @@ from helios_pipeline.settings import Settings
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 
 if TYPE_CHECKING:
-    from helios_pipeline.adapters.postgres.promotions import PromotionStore
+    from helios_pipeline.adapters.postgres.promotions import ChampionRow, PromotionStore
 
 NetworkOption = Annotated[Network, typer.Option("--network", help="Whose champion.")]
 
@@ -81,9 +82,10 @@ def rollback(
     settings = settings_of()
     with open_database(settings) as database:
         row = _store(database.urls.pipeline).rollback(network, reason)
-    signed = SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
-    write_champion(settings.home, network, signed)
+    write_champion(settings.home, network, _signed(row))
     out.print(f"Champion for {network} is again that of round {row.round}, promotion {row.promotion_id}.")
+    # The rollback stands either way; an engine trades nothing on a manifest that does not verify.
+    verified(settings, _signed(row), network)
 
 
 def champion(
@@ -104,29 +106,41 @@ def champion(
             shown.add_row(since, str(row.promotion_id), row.round, row.action.replace("_", " "), row.reason)
         out.print(shown)
         return
-    on_record = [SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature) for row in rows]
-    manifest = verified(settings, on_record[0], network)
-    _bring_file_up_to_date(settings.home, network, on_record)
-    _show(manifest, on_record[0])
+    signed = _signed(rows[0])
+    manifest = verified(settings, signed, network)
+    bring_file_up_to_date(settings.home, network, rows)
+    _show(manifest, signed)
 
 
-def _bring_file_up_to_date(home: Path, network: Network, on_record: list[SignedManifest]) -> None:
-    """The file of this home, if there is one, has to be the champion, or an earlier one, which is replaced.
+def bring_file_up_to_date(home: Path, network: Network, rows: Sequence["ChampionRow"]) -> None:
+    """Let the file of this home be the champion on record, where it is absent or an earlier one.
 
     Another home on the same database may have promoted since, and a run may have been killed before it wrote the file.
+
+    Args:
+        home: where the file lies.
+        network: whose champion.
+        rows: everything the network traded, newest first, at least one.
+
+    Raises:
+        ManifestError: the file was never recorded.
     """
+    on_record = [_signed(row) for row in rows]
     path = champion_path(home, network)
-    if not path.exists():
-        return
-    found = read_champion(home, network)
-    if found not in on_record:
+    found = read_champion(home, network) if path.exists() else None
+    if found is not None and found not in on_record:
         raise ManifestError(
             f"{path}: expected the champion on record, manifest {on_record[0].content_hash}, found one that was never "
             "recorded. Remove the file and find out who wrote it."
         )
     if found != on_record[0]:
         write_champion(home, network, on_record[0])
-        out.print(f"{path} held an earlier champion; it holds the present one now.", highlight=False)
+        held = "held an earlier champion" if found is not None else "was not there"
+        out.print(f"{path} {held}; it holds the present champion now.", highlight=False)
+
+
+def _signed(row: "ChampionRow") -> SignedManifest:
+    return SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
 
 
 def verified(settings: Settings, signed: SignedManifest, network: Network) -> Manifest:
@@ -151,7 +165,7 @@ def _approve(settings: Settings, store: "PromotionStore", network: Network, key:
     row = store.champion("paper")
     if row is None:
         raise ManifestError("promote --approve: expected a paper champion, found none. Run `helios research` first.")
-    paper = SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
+    paper = _signed(row)
     manifest = verified(settings, paper, "paper")
     signing = load_key(key)
     _refuse_unfit(settings, manifest, network, signing.public)

@@ -23,6 +23,8 @@ EVERY_STEP = (
     "promoted_parameters",
 )  # fmt: skip
 
+FILES = "archive files"
+
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the archive again even about months that are final.")]
 
 EXAMPLES = """Examples:
@@ -131,20 +133,32 @@ def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
 
 
 def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) -> bool:  # noqa: ANN401
+    """Show what the steps came to; returns whether they ended in a promotion."""
     from assets.rounds import plan_round
     from helios_pipeline.cli.report import show_data, show_decision, show_round
 
     if "bars_15m" in steps:
         show_data(given)
-    if "sweep_results" in steps or "promoted_parameters" in steps:
-        plan = plan_round(given)
-        show_round(given, plan)
-        if "promoted_parameters" in steps:
-            decision: StoredDecision | None = current_decision(given, plan)
-            if decision is not None:
-                show_decision(given, decision)
-                return decision.decision.decision == "promoted"
-    return False
+    if not {"sweep_results", "promoted_parameters"} & set(steps):
+        return False
+    plan = plan_round(given)
+    show_round(given, plan)
+    decision: StoredDecision | None = current_decision(given, plan) if "promoted_parameters" in steps else None
+    if decision is None:
+        return False
+    promoted = decision.decision.decision == "promoted"
+    if promoted:
+        _bring_file_up_to_date(given)
+    show_decision(given, decision)
+    return promoted
+
+
+def _bring_file_up_to_date(given: "Research") -> None:
+    from helios_pipeline.adapters.postgres.promotions import PromotionStore
+    from helios_pipeline.cli.promotion import bring_file_up_to_date
+
+    network = given.settings.research.network
+    bring_file_up_to_date(given.settings.home, network, PromotionStore(given.database()).champions(network))
 
 
 @contextmanager
@@ -156,13 +170,18 @@ def _progress() -> Iterator[Progress]:
 
 
 class _Bars:
-    """Progress bars of whatever is going on."""
+    """Progress bars of whatever is going on: a step's partitions or sets, and the archive's files."""
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
+        self.clear()
+
+    def clear(self) -> None:
+        """Take the finished step's bars away."""
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
         self._tasks: dict[str, Any] = {}
-        self._files = 0
-        self._bytes = 0
+        self._files = self._finished = self._bytes = 0
 
     def step(self, step: str, done: int, total: int) -> None:
         """How far a step is."""
@@ -173,7 +192,7 @@ class _Bars:
     def started(self, files: int) -> None:
         """More files are to be looked for or fetched."""
         self._files += files
-        self.step("archive files", self._done, self._files)
+        self.step(FILES, self._finished, self._files)
 
     def received(self, size: int) -> None:
         """More bytes are here."""
@@ -181,16 +200,6 @@ class _Bars:
 
     def finished(self, name: str) -> None:  # noqa: ARG002 - one shape for every listener
         """A file is complete."""
-        self._done += 1
-        self.step("archive files", self._done, self._files)
-        task = self._tasks["archive files"]
-        self._progress.update(task, description=f"archive files, {self._bytes / 1e6:.1f} MB")
-
-    _done = 0
-
-    def clear(self) -> None:
-        """Take the finished step's bars away."""
-        for task in self._tasks.values():
-            self._progress.remove_task(task)
-        self._tasks.clear()
-        self._files = self._bytes = self._done = 0
+        self._finished += 1
+        self.step(FILES, self._finished, self._files)
+        self._progress.update(self._tasks[FILES], description=f"{FILES}, {self._bytes / 1e6:.1f} MB")
