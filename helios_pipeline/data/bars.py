@@ -13,6 +13,9 @@ from helios_pipeline.data.validate import BARS_SCHEMA, require_valid_bars, valid
 MINUTE = timedelta(minutes=1)
 MINUTES_PER_BAR = BAR_INTERVAL // MINUTE
 
+JUDGED_FROM = timedelta(days=1)
+"""How far before a span rows are read to know the price level it begins at."""
+
 VOLUME_TOLERANCE = 1e-9
 """Relative difference of volumes that counts as none; prices have no tolerance."""
 
@@ -83,16 +86,17 @@ def make_bars(klines: pl.DataFrame, *, first: datetime, last: datetime) -> BarsR
     kline if that is valid; else it is missing.
 
     Args:
-        klines: `RAW_KLINES_SCHEMA`, intervals 1m and 15m, one row per key; rows outside the span are left out.
+        klines: `RAW_KLINES_SCHEMA`, intervals 1m and 15m, one row per key. Those of the day before the span serve to
+            judge its first bars; others outside are left out.
         first: first instant of the span, a multiple of 15 minutes.
         last: first instant after it.
 
     Raises:
         DataError: the result would break the pandera schema, which is a defect here.
     """
-    klines = klines.filter(pl.col("opened_at").is_between(first, last, closed="left")).sort("opened_at")
-    minutes = _validate_klines(klines, interval="1m", length=MINUTE)
-    published = _validate_klines(klines, interval="15m", length=BAR_INTERVAL)
+    klines = klines.filter(pl.col("opened_at").is_between(first - JUDGED_FROM, last, closed="left")).sort("opened_at")
+    minutes = _validate_klines(klines, interval="1m", length=MINUTE, first=first)
+    published = _validate_klines(klines, interval="15m", length=BAR_INTERVAL, first=first)
     aggregated = aggregate_minutes(minutes.frame)
     own = published.frame.select(
         "opened_at", (pl.col("opened_at") + BAR_INTERVAL).alias("closed_at"), *list(BARS_SCHEMA)[2:-1],
@@ -179,9 +183,12 @@ def find_gaps(bars: pl.DataFrame, quarantine: pl.DataFrame, *, first: datetime, 
     )
 
 
-def _validate_klines(klines: pl.DataFrame, *, interval: str, length: timedelta) -> ParsedRows:
+def _validate_klines(klines: pl.DataFrame, *, interval: str, length: timedelta, first: datetime) -> ParsedRows:
+    """Judge all rows and keep those from `first` on."""
     rows = klines.filter(pl.col("interval") == interval)
-    return validate_bars(rows, interval=length, source=f"raw_klines {interval}")
+    judged = validate_bars(rows, interval=length, source=f"raw_klines {interval}")
+    inside = pl.col("opened_at") >= first
+    return ParsedRows(frame=judged.frame.filter(inside), quarantined=judged.quarantined.filter(inside))
 
 
 def _counts(values: pl.Series) -> dict[str, int]:

@@ -4,7 +4,9 @@ import math
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import DataError
@@ -30,12 +32,12 @@ BARS_SCHEMA = pl.Schema(
 )
 """A bar; the last four but `source` (`1m`, `15m` or `trades`) may be null: not recorded. Key: opened_at."""
 
-SCALE_JUMP_BOUND = math.log(2)
-"""A close off the median of its neighbourhood by more than this factor, in ln, is taken for a wrong scale."""
+SCALE_JUMP = 2.0
+"""A bar whose whole range lies beyond the last sound close by more than this factor is taken for a wrong scale."""
 
-NEIGHBOURHOOD = 9
-"""Bars in that median, the bar itself in the middle: it catches up to four wrong bars in a row and, unlike a bound on
-single returns, no lasting change of the price level."""
+LEVEL_AFTER = timedelta(hours=1)
+"""A jump that lasts longer is a level: the bars after it are sound again. Until then no bar is judged by a later one,
+so that history holds what could be known live."""
 
 _PRICES = ["open", "high", "low", "close"]
 
@@ -51,21 +53,33 @@ def validate_bars(frame: pl.DataFrame, *, interval: timedelta, source: str) -> P
     Returns:
         Reasons in quarantine, the first that holds: `not_finite`, `misaligned`, `negative_price` (or zero),
         `crossed_ohlc` (low ≤ open, close ≤ high does not hold), `negative_volume`, `range_without_volume`,
-        `no_trades` (flat, zero volume), `scale_jump` (see `SCALE_JUMP_BOUND`).
+        `no_trades` (flat, zero volume), `scale_jump` (see `SCALE_JUMP`; judged by bars before it alone).
     """
     columns = frame.columns
     judged = frame.with_columns(_reason=_reason(interval))
     sound = judged.filter(pl.col("_reason").is_null())
     bad = judged.filter(pl.col("_reason").is_not_null())
-    level = pl.col("close").rolling_median(NEIGHBOURHOOD, center=True, min_samples=NEIGHBOURHOOD // 2)
-    jump = (pl.col("close") / level).log().abs() > SCALE_JUMP_BOUND
-    sound = sound.with_columns(_jump=jump.fill_null(value=False))
+    sound = sound.with_columns(_jump=pl.Series(_jumps(sound, longest=LEVEL_AFTER // interval), dtype=pl.Boolean))
     jumps = sound.filter("_jump").drop("_jump").with_columns(_reason=pl.lit("scale_jump"))
     bad = pl.concat([bad, jumps]).sort("opened_at")
     return ParsedRows(
         frame=sound.filter(~pl.col("_jump")).select(columns),
         quarantined=quarantine_rows(bad, stamp="opened_at", reason=pl.col("_reason"), source=source),
     )
+
+
+def _jumps(bars: pl.DataFrame, *, longest: int) -> NDArray[np.bool_]:
+    """Which bars lie off the scale of those before them; after `longest` in a row the next is the new level."""
+    lows, highs, closes = (bars[name].to_numpy() for name in ("low", "high", "close"))
+    jumps = np.zeros(len(closes), np.bool_)
+    suspects = np.flatnonzero((lows[1:] > SCALE_JUMP * closes[:-1]) | (highs[1:] * SCALE_JUMP < closes[:-1])) + 1
+    at = int(suspects[0]) if len(suspects) else len(closes)
+    level, run = closes[at - 1] if at else 0.0, 0
+    for k in range(at, len(closes)):
+        jumps[k] = run < longest and (lows[k] > SCALE_JUMP * level or highs[k] * SCALE_JUMP < level)
+        run = run + 1 if jumps[k] else 0
+        level = level if jumps[k] else closes[k]
+    return jumps
 
 
 def _reason(interval: timedelta) -> pl.Expr:

@@ -144,11 +144,31 @@ def test_a_bar_off_the_grid_is_quarantined() -> None:
     assert result.gaps.rows() == [(START + 3 * BAR, START + 3 * BAR, 1, "misaligned")]
 
 
-@pytest.mark.parametrize("at", [0, 1, 18, 19])
+@pytest.mark.parametrize("at", [1, 18, 19])
 def test_a_wrong_scale_is_seen_at_the_edges_too(at: int) -> None:
     result = bars_of(changed(klines(20), at, open=1e6, high=1e6, low=1e6, close=1e6))
 
     assert result.gaps.rows() == [(START + at * BAR, START + at * BAR, 1, "scale_jump")]
+
+
+def test_the_first_bar_of_a_span_is_judged_by_the_day_before() -> None:
+    frame = changed(klines(20), 8, open=1e6, high=1e6, low=1e6, close=1e6)
+
+    result = make_bars(frame, first=START + 8 * BAR, last=START + 20 * BAR)
+
+    assert result.gaps.rows() == [(START + 8 * BAR, START + 8 * BAR, 1, "scale_jump")]
+    assert result.quarantine.height == 1
+
+
+@given(
+    closes=st.lists(st.sampled_from([20.0, 45.0, 100.0, 230.0, 500.0]), min_size=2, max_size=24), cut=st.integers(1, 23)
+)
+def test_no_bar_is_judged_by_a_later_one(closes: list[float], cut: int) -> None:
+    frame = klines(len(closes)).with_columns(*(pl.Series(name, closes) for name in ("open", "high", "low", "close")))
+
+    whole, known = bars_of(frame, len(closes)), bars_of(frame.head(cut), min(cut, len(closes)))
+
+    assert whole.bars.filter(pl.col("opened_at") < START + cut * BAR).equals(known.bars)
 
 
 def test_four_bars_of_wrong_scale_in_a_row_are_seen() -> None:
@@ -161,10 +181,19 @@ def test_four_bars_of_wrong_scale_in_a_row_are_seen() -> None:
     assert result.gaps.rows() == [(START + 8 * BAR, START + 11 * BAR, 4, "scale_jump")]
 
 
-def test_a_market_that_halves_for_good_is_no_wrong_scale() -> None:
+def test_a_level_that_lasts_an_hour_is_no_wrong_scale() -> None:
     before, after = klines(10), klines(10, start=START + 10 * BAR, close=33.0)
 
     result = bars_of(pl.concat([before, after]))
+
+    assert result.gaps.rows() == [(START + 10 * BAR, START + 13 * BAR, 4, "scale_jump")]
+
+
+def test_a_crash_that_trades_through_every_price_is_no_wrong_scale() -> None:
+    crash = {"open": 100.0, "high": 100.0, "low": 30.0, "close": 40.0}
+    recovery = {"open": 40.0, "high": 100.0, "low": 40.0, "close": 95.0}
+
+    result = bars_of(changed(changed(klines(20), 9, **crash), 10, **recovery))
 
     assert result.bars.height == 20
 
