@@ -1,5 +1,6 @@
 """Raw market data: the archive's files, verified, and the REST tail where the archive ends."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,7 +13,7 @@ from assets.months import Made, Month, MonthlyAsset, Plan, replace_months
 from assets.partitions import MONTH_BY_INSTRUMENT
 from assets.research import Research
 from helios_pipeline.adapters.binance.archive_layout import ArchiveFile, Kind, MonthRequest, files_version
-from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, next_month
+from helios_pipeline.core.calendar import BAR_INTERVAL, days_of_month, month_start, next_month
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.records import Window
 from helios_pipeline.data.raw_month import (
@@ -26,6 +27,9 @@ from helios_pipeline.data.raw_month import (
 
 PUBLICATION_DAYS = 3
 """Days after a month's end by which the archive has all of it; until then REST fills the tail."""
+
+LAST_CHANCE_DAYS = 60
+"""Days after a month's end from which on no further file of it is expected, unless `--refresh` asks."""
 
 KLINE_STEPS = {"1m": timedelta(minutes=1), "15m": BAR_INTERVAL}
 OPEN_INTEREST_STEP = timedelta(minutes=5)
@@ -66,15 +70,25 @@ def _made_from(research: Research, month: Month, published: Files) -> dict[str, 
 
 
 def _settled(name: str) -> Callable[[Research, Month], Mapping[str, object] | None]:
-    """What a stored month was made from, once it is over and published: the archive need not be asked again."""
+    """What a stored month was made from, once all of it is published: the archive need not be asked again."""
 
     def settled(research: Research, month: Month) -> Mapping[str, object] | None:
         facts = research.lake.facts(name, instrument=month[0], month=month[1])
         made_from: Mapping[str, object] | None = facts.get("made_from")
-        over = research.now >= month_start(next_month(month[1])) + timedelta(days=PUBLICATION_DAYS)
-        return made_from if over and made_from is not None and "tail" not in made_from else None
+        if made_from is None or "tail" in made_from:
+            return None
+        age = research.now - month_start(next_month(month[1]))
+        complete = age >= timedelta(days=PUBLICATION_DAYS) and _is_complete(facts["files"], month[1])
+        return made_from if complete or age >= timedelta(days=LAST_CHANCE_DAYS) else None
 
     return settled
+
+
+def _is_complete(paths: Sequence[str], month: str) -> bool:
+    """Whether files cover a whole month: each kind by its monthly zip or by the zips of all days."""
+    kinds = Counter(path.rpartition("/")[0] for path in paths)
+    days = sum(1 for _ in days_of_month(month))
+    return bool(kinds) and all("/monthly/" in folder or count == days for folder, count in kinds.items())
 
 
 def _download(research: Research, plans: Mapping[Month, Plan]) -> None:

@@ -35,6 +35,9 @@ from helios_pipeline.sweep.rounds import RoundResult
 
 CODE_VERSION = "1"
 
+PBO_ROUND_TRIPS = 20
+"""Sets with fewer say nothing about overfitting, whatever the constraints ask for."""
+
 
 def decision_version(research: Research, plan: RoundPlan) -> str:
     """Version that the decision would have if it were made now: evidence, thresholds and the ledger's count."""
@@ -173,9 +176,10 @@ def _trials_on(research: Research, plan: RoundPlan, window: Window) -> int:
 
 def _overfitting(research: Research, plan: RoundPlan, result: RoundResult) -> PboResult | None:
     ids = [instrument.instrument_id for instrument in plan.context.instruments]
-    least = plan.constraints.min_round_trips
-    keys, recorded = LedgerStore(research.database()).blocks(research.market_data, ids, plan.window, least)
-    blocks = blocks_in_force(dict(zip(keys, recorded, strict=True)), result, plan.context, min_round_trips=least)
+    keys, recorded = LedgerStore(research.database()).blocks(research.market_data, ids, plan.window, PBO_ROUND_TRIPS)
+    blocks = blocks_in_force(
+        dict(zip(keys, recorded, strict=True)), result, plan.context, min_round_trips=PBO_ROUND_TRIPS
+    )
     return pbo(blocks) if len(blocks) >= 2 else None
 
 
@@ -195,7 +199,9 @@ def _sign(research: Research, plan: RoundPlan, decision: Decision) -> SignedMani
     )
     provenance = Provenance(
         market_data=research.market_data,
-        data_hashes={name: str(version) for name, version in market_data_versions(research, plan).items()},
+        data_hashes={
+            name: str(version) for name, version in market_data_versions(research, plan, plan.holdout.last).items()
+        },
         round_id=plan.name,
         trials=decision.hurdle.trials,
     )

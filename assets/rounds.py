@@ -107,8 +107,8 @@ def plan_named_round(research: Research, name: str) -> RoundPlan:
     return plan
 
 
-def market_data_versions(research: Research, plan: RoundPlan) -> dict[str, str | None]:
-    """Versions of every partition that the round reads."""
+def market_data_versions(research: Research, plan: RoundPlan, last: datetime) -> dict[str, str | None]:
+    """Versions of every partition that is read up to an instant."""
     return {
         f"{asset} {instrument.instrument_id} {month}": research.lake.version(
             asset, instrument=instrument.instrument_id, month=month
@@ -116,6 +116,7 @@ def market_data_versions(research: Research, plan: RoundPlan) -> dict[str, str |
         for instrument in plan.context.instruments
         for asset in MARKET_DATA
         for month in plan.months
+        if month_start(month) < last
     }
 
 

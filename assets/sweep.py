@@ -14,6 +14,7 @@ from helios_pipeline.adapters.postgres.ledger import LedgerStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
 from helios_pipeline.sweep.ledger import ledger_entries
+from helios_pipeline.sweep.narrowing import propose_next_grid
 from helios_pipeline.sweep.rounds import RoundResult, judge_round
 from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
 
@@ -25,7 +26,10 @@ CHUNK_SIZE = 256
 def sweep_version(research: Research, plan: RoundPlan) -> str:
     """Version that the round's results would have if it ran now."""
     return content_version(
-        "sweep_results", CODE_VERSION, round=plan.name, market_data=market_data_versions(research, plan)
+        "sweep_results",
+        CODE_VERSION,
+        round=plan.name,
+        market_data=market_data_versions(research, plan, plan.window.last),
     )
 
 
@@ -44,7 +48,7 @@ def run_round(research: Research, plan: RoundPlan) -> RoundResult:
 
 def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
     """Ledger first, results after: a set that anyone could have seen has been counted."""
-    summary = result.summary()
+    summary = {**result.summary(), "next_round": propose_next_grid(result).summary()}
     entries = ledger_entries(result, plan.context, market_data=research.market_data)
     LedgerStore(research.database()).record(entries)
     RoundStore(research.database()).replace_sweep(
@@ -53,7 +57,7 @@ def store_round(research: Research, plan: RoundPlan, result: RoundResult, versio
             market_data=research.market_data,
             instruments=[instrument.instrument_id for instrument in plan.context.instruments],
             window=plan.window,
-            grid=summary["grid"],
+            grid={"values": summary["grid"], "next_round": summary["next_round"]},
             sets=summary["sets"],
             passed=summary["passed"],
             best=summary["best"],
@@ -114,6 +118,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             "failed": dg.MetadataValue.json(summary["failed"]),
             "best": dg.MetadataValue.json(summary["best"]),
             "edge_warnings": dg.MetadataValue.json(summary["edge_warnings"]),
+            "next_round": dg.MetadataValue.json(summary["next_round"]),
             "window": dg.MetadataValue.json(summary["window"]),
         },
     )

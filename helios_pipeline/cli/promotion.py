@@ -1,6 +1,5 @@
 """`helios promote`, `rollback` and `champion`."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from helios_pipeline.adapters.champion.files import champion_path, read_champion, write_champion
+from helios_pipeline.adapters.champion.files import write_champion
 from helios_pipeline.adapters.keys.files import load_key
+from helios_pipeline.cli.champion_file import bring_file_up_to_date, signed_manifest
 from helios_pipeline.cli.keys import trusted_keys
 from helios_pipeline.cli.terminal import First, Instruments, Last, State, open_database, out, settings_of, table
 from helios_pipeline.core.calendar import BAR_INTERVAL
@@ -29,7 +29,7 @@ from helios_pipeline.settings import Settings
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 
 if TYPE_CHECKING:
-    from helios_pipeline.adapters.postgres.promotions import ChampionRow, PromotionStore
+    from helios_pipeline.adapters.postgres.promotions import PromotionStore
 
 NetworkOption = Annotated[Network, typer.Option("--network", help="Whose champion.")]
 
@@ -82,10 +82,10 @@ def rollback(
     settings = settings_of()
     with open_database(settings) as database:
         row = _store(database.urls.pipeline).rollback(network, reason)
-    write_champion(settings.home, network, _signed(row))
+    write_champion(settings.home, network, signed_manifest(row))
     out.print(f"Champion for {network} is again that of round {row.round}, promotion {row.promotion_id}.")
     # The rollback stands either way; an engine trades nothing on a manifest that does not verify.
-    verified(settings, _signed(row), network)
+    verified(settings, signed_manifest(row), network)
 
 
 def champion(
@@ -106,41 +106,10 @@ def champion(
             shown.add_row(since, str(row.promotion_id), row.round, row.action.replace("_", " "), row.reason)
         out.print(shown)
         return
-    signed = _signed(rows[0])
+    signed = signed_manifest(rows[0])
     manifest = verified(settings, signed, network)
     bring_file_up_to_date(settings.home, network, rows)
     _show(manifest, signed)
-
-
-def bring_file_up_to_date(home: Path, network: Network, rows: Sequence["ChampionRow"]) -> None:
-    """Let the file of this home be the champion on record, where it is absent or an earlier one.
-
-    Another home on the same database may have promoted since, and a run may have been killed before it wrote the file.
-
-    Args:
-        home: where the file lies.
-        network: whose champion.
-        rows: everything the network traded, newest first, at least one.
-
-    Raises:
-        ManifestError: the file was never recorded.
-    """
-    on_record = [_signed(row) for row in rows]
-    path = champion_path(home, network)
-    found = read_champion(home, network) if path.exists() else None
-    if found is not None and found not in on_record:
-        raise ManifestError(
-            f"{path}: expected the champion on record, manifest {on_record[0].content_hash}, found one that was never "
-            "recorded. Remove the file and find out who wrote it."
-        )
-    if found != on_record[0]:
-        write_champion(home, network, on_record[0])
-        held = "held an earlier champion" if found is not None else "was not there"
-        out.print(f"{path} {held}; it holds the present champion now.", highlight=False)
-
-
-def _signed(row: "ChampionRow") -> SignedManifest:
-    return SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
 
 
 def verified(settings: Settings, signed: SignedManifest, network: Network) -> Manifest:
@@ -165,7 +134,7 @@ def _approve(settings: Settings, store: "PromotionStore", network: Network, key:
     row = store.champion("paper")
     if row is None:
         raise ManifestError("promote --approve: expected a paper champion, found none. Run `helios research` first.")
-    paper = _signed(row)
+    paper = signed_manifest(row)
     manifest = verified(settings, paper, "paper")
     signing = load_key(key)
     _refuse_unfit(settings, manifest, network, signing.public)

@@ -64,6 +64,7 @@ def show_round(research: Research, plan: RoundPlan) -> None:
     shown.add_row("", _metrics(best["metrics"]))
     for warning in facts["edge_warnings"]:
         shown.add_row("edge", warning)
+    shown.add_row("next round", facts["next_round"]["reason"])
     out.print(shown)
 
 

@@ -155,7 +155,7 @@ def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) ->
 
 def _bring_file_up_to_date(given: "Research") -> None:
     from helios_pipeline.adapters.postgres.promotions import PromotionStore
-    from helios_pipeline.cli.promotion import bring_file_up_to_date
+    from helios_pipeline.cli.champion_file import bring_file_up_to_date
 
     network = given.settings.research.network
     bring_file_up_to_date(given.settings.home, network, PromotionStore(given.database()).champions(network))

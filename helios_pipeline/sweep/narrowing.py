@@ -62,6 +62,10 @@ class NoNextGrid:
 
     reason: str
 
+    def summary(self) -> dict[str, Any]:
+        """The end of the search as JSON-able values."""
+        return {"grid": None, "reason": self.reason, "axes": []}
+
 
 def propose_next_grid(result: RoundResult) -> NextGrid | NoNextGrid:
     """Narrow a round's grid to where its sets survived in sample.

@@ -21,7 +21,6 @@ OTHERS = MONTHS | {
     "research.from": "2024-02",
     "research.to": "2024-11",
     "research.instruments": [BTC],
-    "research.network": "testnet",
     "costs.fee_fraction": 0.0006,
     "gates.min_deflated_sharpe": 0.9,
 }

@@ -42,3 +42,10 @@ def test_equal_rows_make_no_difference() -> None:
 
     assert merged.equals(both)
     assert differences.is_empty()
+
+
+def test_what_the_archive_does_not_record_is_taken_from_rest() -> None:
+    merged, differences = merge_archive_over_rest(rows("archive", m0=None), rows("rest", m0=2.0), key=["opened_at"])
+
+    assert merged.to_dicts() == [{**rows("rest", m0=2.0).row(0, named=True), "source": "archive"}]
+    assert differences.is_empty()

@@ -22,7 +22,7 @@ class SweepRound:
         market_data: which bars: `binance`, or a simulated market with its seed.
         instruments: instrument ids, in any order.
         window: bars evaluated.
-        grid: the grid, with bounds, steps and the reason for them.
+        grid: the values of each parameter, and the grid that is proposed next with its steps and reasons.
         sets: parameter sets evaluated.
         passed: those that met every constraint.
         best: the best set with its metrics; None if none passed.
