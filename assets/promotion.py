@@ -20,7 +20,7 @@ from helios_pipeline.adapters.postgres.promotions import Decision as Record
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError
-from helios_pipeline.core.keys import SigningKey
+from helios_pipeline.core.keys import PIPELINE_NETWORK, SigningKey
 from helios_pipeline.core.manifest import Approval, Provenance, SignedManifest, TradingTerms, sign_manifest
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import AgreementSummary, GateResult, Gates, HoldoutRules, WalkForwardSummary
@@ -51,7 +51,6 @@ def decision_version(research: Research, plan: RoundPlan) -> str:
         },
         gates=settings.gates.model_dump(),
         holdout=settings.holdout.model_dump(),
-        network=settings.research.network,
         trials=count_trials(research, plan),
     )
 
@@ -92,7 +91,7 @@ def record_decision(research: Research, plan: RoundPlan, decision: Decision, ver
     report = {"version": version, "summary": decision.summary, "gates": [asdict(gate) for gate in decision.gates]}
     PromotionStore(research.database()).record(
         Record(
-            network=settings.research.network,
+            network=PIPELINE_NETWORK,
             decision="promoted" if signed else "refused",
             round=plan.name,
             candidate=None if decision.candidate is None else asdict(decision.candidate),
@@ -103,7 +102,7 @@ def record_decision(research: Research, plan: RoundPlan, decision: Decision, ver
         )
     )
     if signed is not None:
-        write_champion(settings.home, settings.research.network, signed)
+        write_champion(settings.home, PIPELINE_NETWORK, signed)
     return report
 
 
@@ -206,7 +205,7 @@ def _sign(research: Research, plan: RoundPlan, decision: Decision) -> SignedMani
         trials=decision.hurdle.trials,
     )
     approval = Approval(
-        network=settings.research.network,
+        network=PIPELINE_NETWORK,
         approver="pipeline",
         created_at=research.now,
         expires_at=research.now + timedelta(days=settings.promotion.valid_days),

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 
 from helios_pipeline.core.calendar import month_start, months_between
 from helios_pipeline.core.errors import ManifestError, SettingsError
-from helios_pipeline.core.keys import NETWORKS, Network, PublicKey
+from helios_pipeline.core.keys import PublicKey
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
 
 ENVIRONMENT = {
@@ -33,14 +33,6 @@ def _month(value: str) -> str:
         month_start(value)
     except SettingsError as error:
         raise ValueError(str(error)) from None
-    return value
-
-
-def _unattended(value: Network) -> Network:
-    if value not in NETWORKS["pipeline"]:
-        raise ValueError(
-            "a network that the pipeline may sign for unattended, paper; for others use `helios promote --approve`"
-        )
     return value
 
 
@@ -80,7 +72,6 @@ class ResearchSection(Section):
     last_month: Annotated[Month, Field(alias="to")]
     initial_equity_quote: Positive
     workers: Annotated[int, Field(ge=0)]
-    network: Annotated[Network, AfterValidator(_unattended)]
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

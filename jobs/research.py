@@ -30,6 +30,7 @@ from assets.walk_forward import walk_forward_report, walk_forward_version
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
 from helios_pipeline.core.calendar import months_between, next_month
 from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.keys import PIPELINE_NETWORK
 
 MONTHLY: dict[str, tuple[dg.AssetsDefinition, MonthlyAsset]] = {
     "raw_klines": (raw_klines, RAW_KLINES),
@@ -85,7 +86,7 @@ def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[
 def current_decision(research: Research, plan: RoundPlan) -> StoredDecision | None:
     """The decision on record that was made from exactly the present evidence, thresholds and ledger."""
     version = decision_version(research, plan)
-    for stored in PromotionStore(research.database()).decisions(research.settings.research.network, limit=100):
+    for stored in PromotionStore(research.database()).decisions(PIPELINE_NETWORK, limit=100):
         report = stored.decision.gates
         if stored.decision.round == plan.name and isinstance(report, dict) and report.get("version") == version:
             return stored

@@ -39,7 +39,6 @@ def test_the_shipped_file_is_valid_and_its_numbers_are_exact():
         ("embargo_bars = 480", "embargo_bars = 1", ["embargo_bars", "at least the longest", "480", "found 1"]),
         ('archive_url = "https://', 'archive_url = "ftp://', ["data.archive_url", "file://", "ftp://"]),
         ('instruments = ["BTCUSDT', 'instruments = ["XYZUSDT', ["research.instruments", "XYZUSDT-PERP.BINANCE"]),
-        ('network = "paper"', 'network = "mainnet"', ["research.network", "unattended", "--approve", "mainnet"]),
         ("[costs]", "[costs", ["expected TOML"]),
     ],
 )

@@ -9,6 +9,7 @@ from helios_pipeline.adapters.champion.files import champion_path
 from helios_pipeline.adapters.postgres.promotions import StoredDecision
 from helios_pipeline.cli.terminal import out, table
 from helios_pipeline.core.calendar import months_between
+from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import describe_threshold, describe_value
 
@@ -83,10 +84,9 @@ def show_decision(research: Research, stored: StoredDecision) -> None:
             gate.explanation,
         )
     out.print(gates)
-    network = research.settings.research.network
     if stored.decision.decision == "promoted":
-        path = champion_path(research.settings.home, network)
-        out.print(f"[bold green]Champion for {network}[/], signed with key {stored.decision.key_id}: {path}")
+        path = champion_path(research.settings.home, PIPELINE_NETWORK)
+        out.print(f"[bold green]Champion for {PIPELINE_NETWORK}[/], signed with key {stored.decision.key_id}: {path}")
     else:
         out.print("[bold yellow]Refused.[/] This is a result: nothing will be traded on this evidence.")
     out.print(report["summary"], highlight=False)

@@ -8,6 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from helios_pipeline.cli.terminal import First, Instruments, Last, err, open_database, out, settings_of
+from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -157,8 +158,8 @@ def _bring_file_up_to_date(given: "Research") -> None:
     from helios_pipeline.adapters.postgres.promotions import PromotionStore
     from helios_pipeline.cli.champion_file import bring_file_up_to_date
 
-    network = given.settings.research.network
-    bring_file_up_to_date(given.settings.home, network, PromotionStore(given.database()).champions(network))
+    on_record = PromotionStore(given.database()).champions(PIPELINE_NETWORK)
+    bring_file_up_to_date(given.settings.home, PIPELINE_NETWORK, on_record)
 
 
 @contextmanager

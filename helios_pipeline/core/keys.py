@@ -17,6 +17,9 @@ Purpose = Literal["pipeline", "operator"]
 NETWORKS: dict[Purpose, tuple[Network, ...]] = {"pipeline": ("paper",), "operator": get_args(Network)}
 """The pipeline signs unattended, so for paper only; real orders need a person's key."""
 
+PIPELINE_NETWORK: Network = "paper"
+"""What the pipeline promotes for."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublicKey:

@@ -44,7 +44,6 @@ CHANGED = {
     "gates.agreement_sets": {"backtest", "decision"},
     "holdout": {"decision"},
     "holdout.days": {"sweep", "decision"},
-    "research.network": {"decision"},
 }
 """What a setting, or a section, changes; the others change the round, whose name all versions carry."""
 
