@@ -1,30 +1,37 @@
 """Kernel against NautilusTrader: do they agree to the last quantum, and how much faster is the kernel?
 
-    HELIOS_REAL_DATA=… .venv/bin/python benchmarks/parity.py [--months 2024-01 2024-12] [--sets 5]
+    .venv/bin/python benchmarks/parity.py [--months 2024-01 2024-12] [--sets 5]
 
-One year of BTC by default, with funding, stops, cooldown and costs. Each set runs in both simulators in one process, on
-one thread; `engine.run()` alone is timed against the kernel call alone. Exit code 1 when any set disagrees.
+One year of BTC by default, real with HELIOS_REAL_DATA, else simulated, with funding, stops, cooldown and costs. Each set
+runs in both simulators in one process, on one thread; `engine.run()` alone is timed against the kernel call alone. Exit
+code 1 when any set disagrees.
 """
 
 import argparse
-import io
 import os
 import statistics
 import sys
 import time
 import warnings
-import zipfile
 from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
 
+from helios_pipeline.adapters.binance.archive_zip import unzip_csv
+from helios_pipeline.cli.simulated import simulated_market
 from helios_pipeline.core.calendar import month_start, months_between, next_month
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
+from helios_pipeline.data.bars import make_bars
+from helios_pipeline.data.funding import parse_funding_rates
+from helios_pipeline.data.klines import parse_klines
+from helios_pipeline.data.open_interest import RAW_OPEN_INTEREST_SCHEMA
 from helios_pipeline.features.frame import make_features
+from helios_pipeline.settings import load_settings
 from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.simulation.kernel import evaluate, simulate
 from helios_pipeline.strategy.parameters import ParameterSet
+from simulated_venues.frames import funding_frame, klines_frame
 
 warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning)
 from helios_pipeline.simulation.nautilus import compare, run_backtest  # noqa: E402
@@ -56,33 +63,34 @@ SETS = [
 ]
 
 
-def read_months(folder: Path, kind: str, months: list[str]) -> pl.DataFrame:
-    """The archive's rows of some months, straight from its zips."""
-    frames = []
-    for month in months:
-        name = f"15m/BTCUSDT-15m-{month}" if kind == "klines" else f"BTCUSDT-fundingRate-{month}"
-        with zipfile.ZipFile(folder / kind / "BTCUSDT" / f"{name}.zip") as archive:
-            frames.append(pl.read_csv(io.BytesIO(archive.read(archive.namelist()[0]))))
-    return pl.concat(frames)
-
-
-def real_inputs(data: Path, months: list[str]) -> SimulationInputs:
+def real_frames(data: Path, months: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Klines and funding rates of the archive's own zips."""
     folder = data / "binance_vision/data/futures/um/monthly"
-    stamp = pl.Datetime("us", "UTC")
-    bars = (
-        read_months(folder, "klines", months)
-        .filter(pl.col("volume") > 0)
-        .select(
-            pl.from_epoch("open_time", "ms").cast(stamp).alias("opened_at"),
-            *(pl.col(name).cast(pl.Float64) for name in ("open", "high", "low", "close")),
-        )
-    )
-    funding = read_months(folder, "fundingRate", months).select(
-        settled_at=pl.from_epoch("calc_time", "ms").dt.truncate("1h").cast(stamp),
-        funding_rate=pl.col("last_funding_rate").cast(pl.Float64),
-        interval_hours=pl.col("funding_interval_hours").cast(pl.Int64),
-    )
-    no_open_interest = pl.DataFrame(schema={"measured_at": stamp, "open_interest": pl.Float64})
+
+    def csv(path: str) -> bytes:
+        return unzip_csv((folder / path).read_bytes(), name=path.rpartition("/")[2])
+
+    klines = [
+        parse_klines(csv(f"klines/BTCUSDT/15m/BTCUSDT-15m-{month}.zip"), interval="15m", file=month).frame
+        for month in months
+    ]
+    funding = [
+        parse_funding_rates(csv(f"fundingRate/BTCUSDT/BTCUSDT-fundingRate-{month}.zip"), file=month).frame
+        for month in months
+    ]
+    return pl.concat(klines), pl.concat(funding)
+
+
+def simulated_frames(window: Window) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Klines and funding rates of the demonstration's market."""
+    market = simulated_market(load_settings(Path(__file__).parents[1] / "helios.toml", {}))
+    span = (window.first, window.last)
+    return klines_frame(market, NAME, *span, raw_bars=15), funding_frame(market, NAME, *span)
+
+
+def market_inputs(klines: pl.DataFrame, funding: pl.DataFrame, window: Window) -> SimulationInputs:
+    bars = make_bars(klines, first=window.first, last=window.last).bars
+    no_open_interest = RAW_OPEN_INTEREST_SCHEMA.to_frame()
     instrument = Instrument(
         instrument_id=NAME,
         tick=Decimal("0.1"),
@@ -105,7 +113,7 @@ def real_inputs(data: Path, months: list[str]) -> SimulationInputs:
         limits=AllocationLimits(vol_target=0.4, max_leverage=3.0, gross_cap=3.0, max_open=1),
         feature_settings=FEATURES,
         initial_equity_quote=Decimal(100_000),
-        window=Window(first=month_start(months[0]), last=month_start(next_month(months[-1]))),
+        window=window,
     )
 
 
@@ -129,14 +137,14 @@ def main() -> int:
     parser.add_argument("--months", nargs=2, default=["2024-01", "2024-12"], metavar=("FIRST", "LAST"))
     parser.add_argument("--sets", type=int, default=5)
     options = parser.parse_args()
+    window = Window(first=month_start(options.months[0]), last=month_start(next_month(options.months[1])))
     data = os.environ.get("HELIOS_REAL_DATA")
-    if not data:
-        print("HELIOS_REAL_DATA is not set: this benchmark measures real months only.", file=sys.stderr)
-        return 2
-    inputs = real_inputs(Path(data), months_between(*options.months))
+    frames = real_frames(Path(data), months_between(*options.months)) if data else simulated_frames(window)
+    inputs = market_inputs(*frames, window)
     stop = len(inputs.opened_at)
     ratios, speeds, differences = [], [], 0
-    print(f"{NAME}, {options.months[0]} to {options.months[1]}, {stop:,} bars; one thread each")
+    market = "real" if data else "simulated (set HELIOS_REAL_DATA for real months)"
+    print(f"{NAME}, {market}, {options.months[0]} to {options.months[1]}, {stop:,} bars; one thread each")
     for parameters in SETS[: options.sets]:
         kernel = simulate(inputs, parameters, start=0, stop=stop)
         backtest = run_backtest(inputs, parameters, start=0, stop=stop)
