@@ -2,8 +2,8 @@
 
     .venv/bin/python benchmarks/parity.py [--months 2024-01 2024-12] [--sets 5]
 
-One year of BTC by default, real with HELIOS_REAL_DATA, else simulated, with funding, stops, cooldown and costs. Each set
-runs in both simulators in one process, on one thread; `engine.run()` alone is timed against the kernel call alone. Exit
+One year of BTC by default, real with HELIOS_REAL_DATA, else simulated, with funding, stops, cooldown and costs. A set
+runs in both simulators, in one process and thread; `engine.run()` alone is timed against the kernel call alone. Exit
 code 1 when any set disagrees.
 """
 

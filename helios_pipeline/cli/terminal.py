@@ -98,8 +98,16 @@ def open_database(settings: Settings) -> Iterator["Database"]:
 
 
 def table(title: str, *columns: str) -> Table:
-    """A table in the one style of the terminal."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="dim", box=None, pad_edge=False)
+    """A table in the one style of the terminal; without a header where no column has a name."""
+    made = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        pad_edge=False,
+        show_header=any(columns),
+    )
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
