@@ -37,7 +37,11 @@ def _month(value: str) -> str:
 
 
 def _base_url(value: str) -> str:
-    if urlsplit(value).scheme not in {"https", "http", "file"}:
+    parts = urlsplit(value)
+    if "@" in parts.netloc or parts.query:
+        # It would be in messages and records; what was found is not repeated, since it may be a secret.
+        raise ValueError("expected an address without user name, password or query, found one with them")
+    if parts.scheme not in {"https", "http", "file"}:
         raise ValueError("an address beginning with https://, http:// or file://")
     return value.rstrip("/")
 

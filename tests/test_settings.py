@@ -53,6 +53,15 @@ def test_a_wrong_setting_names_key_value_and_what_is_allowed(tmp_path, old, new,
         assert part in str(error.value)
 
 
+@pytest.mark.parametrize("key", ["archive_url", "rest_url"])
+@pytest.mark.parametrize("address", ["https://user:hunter2@mirror/x", "ftp://hunter2@mirror", "https://m/?k=hunter2"])
+def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(key, address):
+    with pytest.raises(SettingsError, match=f"data.{key}: expected an address without") as error:
+        load_settings(SHIPPED, {}, {("data", key): address})
+
+    assert "hunter2" not in str(error.value)
+
+
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(SettingsError, match="--config"):
         load_settings(tmp_path / "helios.toml", {})
