@@ -28,8 +28,8 @@ from assets.rounds import RoundPlan, plan_round
 from assets.sweep import sweep_results, sweep_version
 from assets.walk_forward import walk_forward_report, walk_forward_version
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
-from helios_pipeline.core.calendar import months_between, next_month
-from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.calendar import month_start, months_between, next_month
+from helios_pipeline.core.errors import DataError, SettingsError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 
 MONTHLY: dict[str, tuple[dg.AssetsDefinition, MonthlyAsset]] = {
@@ -72,8 +72,14 @@ def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[
     """Run some of `STEPS` in order, each as Dagster runs that show in its UI.
 
     Raises:
+        SettingsError: the last month has not begun.
         HeliosError: whatever stops a step; what was finished before stays.
     """
+    last = research.settings.research.last_month
+    if month_start(last) > research.now:
+        raise SettingsError(
+            f"research.to: expected a month that has begun, {research.now:%Y-%m} at the latest, found {last}."
+        )
     instance.add_dynamic_partitions(str(INSTRUMENTS.name), list(research.settings.research.instruments))
     for step in steps:
         began = time.monotonic()

@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from helios_pipeline.core.errors import SettingsError
 
 BAR_INTERVAL = timedelta(minutes=15)
-BARS_PER_DAY = 96
 
 
 def month_start(month: str) -> datetime:
@@ -19,9 +18,13 @@ def month_start(month: str) -> datetime:
         SettingsError: `month` is not of that form.
     """
     try:
-        return datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
+        spelled_so = f"{start:%Y-%m}" == month  # a month is part of names, so it has one spelling
     except ValueError:
-        raise SettingsError(f"month: expected YYYY-MM such as 2024-01, found {month!r}") from None
+        spelled_so = False
+    if not spelled_so:
+        raise SettingsError(f"month: expected YYYY-MM such as 2024-01, found {month!r}")
+    return start
 
 
 def next_month(month: str, months: int = 1) -> str:
@@ -43,8 +46,3 @@ def days_of_month(month: str) -> Iterator[date]:
     while day < end:
         yield day.date()
         day += timedelta(days=1)
-
-
-def month_of(instant: datetime) -> str:
-    """The month that an instant lies in, as `YYYY-MM`."""
-    return instant.astimezone(UTC).strftime("%Y-%m")

@@ -3,6 +3,7 @@
 import hashlib
 import zipfile
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -11,7 +12,7 @@ from assets.promotion import count_trials
 from assets.rounds import plan_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore
-from helios_pipeline.core.errors import DataError
+from helios_pipeline.core.errors import DataError, SettingsError
 from jobs.research import MONTHLY, OF_ROUND, STEPS, current_decision, run_steps
 from tests.helios_home import BTC, copy_archive, write_simulated_archive
 
@@ -162,3 +163,12 @@ def publish_again(path):
         packed.writestr(zipfile.ZipInfo(name), csv)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     path.with_name(f"{path.name}.CHECKSUM").write_text(f"{digest}  {path.name}\n")
+
+
+def test_a_month_that_has_not_begun_is_refused_before_anything_is_asked_for(make_research, instance):
+    early = replace(make_research(research__to="2025-06"), now=datetime(2025, 5, 31, 23, 59, tzinfo=UTC))
+
+    with pytest.raises(SettingsError, match="research.to: expected a month that has begun, 2025-05 at the latest"):
+        list(run_steps(early, instance, STEPS))
+
+    assert materialized(instance, "raw_klines") == set()
