@@ -29,7 +29,7 @@ app = typer.Typer(
 PIPED_WIDTH = 140
 """Columns where nobody says how wide the terminal is, as in a file or a pipe."""
 
-out = Console(width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH)
+out = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
 err = Console(stderr=True)
 
 Instruments = Annotated[
