@@ -1,11 +1,14 @@
 """Months, days and bars of UTC time."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 from helios_pipeline.core.errors import SettingsError
 
 BAR_INTERVAL = timedelta(minutes=15)
+SPELLING = re.compile(r"[1-9][0-9]{3}-(0[1-9]|1[0-2])")
+"""Of a month."""
 
 
 def month_start(month: str) -> datetime:
@@ -17,14 +20,10 @@ def month_start(month: str) -> datetime:
     Raises:
         SettingsError: `month` is not of that form.
     """
-    try:
-        start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
-        spelled_so = f"{start:%Y-%m}" == month  # a month is part of names, so it has one spelling
-    except ValueError:
-        spelled_so = False
-    if not spelled_so:
+    # strptime would take 2024-1 too, but a month is part of names, so it has one spelling.
+    if SPELLING.fullmatch(month) is None:
         raise SettingsError(f"month: expected YYYY-MM such as 2024-01, found {month!r}")
-    return start
+    return datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC)
 
 
 def next_month(month: str, months: int = 1) -> str:

@@ -168,7 +168,7 @@ def publish_again(path):
 def test_a_month_that_has_not_begun_is_refused_before_anything_is_asked_for(make_research, instance):
     early = replace(make_research(research__to="2025-06"), now=datetime(2025, 5, 31, 23, 59, tzinfo=UTC))
 
-    with pytest.raises(SettingsError, match="research.to: expected a month that has begun, 2025-05 at the latest"):
+    with pytest.raises(SettingsError, match=r"research\.to: expected a month that has begun, 2025-05 at the latest"):
         list(run_steps(early, instance, STEPS))
 
     assert materialized(instance, "raw_klines") == set()
