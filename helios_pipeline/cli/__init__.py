@@ -4,6 +4,7 @@ Dagster, NautilusTrader and the database are imported inside the commands that n
 mistake is one line and an exit code; `--debug` shows the traceback.
 """
 
+import errno
 import sys
 
 from rich.markup import escape
@@ -20,6 +21,9 @@ for module in (research, promotion, dagster):
 
 INTERRUPTED = 130
 
+NO_PLACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM}
+"""What the operating system says when files can't be kept where they should be: a matter for the user."""
+
 
 def main() -> None:
     """Entry point: run a command; an error with a known cause is one line."""
@@ -30,11 +34,25 @@ def main() -> None:
             raise
         _say(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:
+        if State.debug or error.errno not in NO_PLACE:
+            raise
+        _say(no_place(error))
+        sys.exit(HeliosError.exit_code)
     except TyperException as error:
         sys.exit(_explain_usage(error))
     if code == INTERRUPTED:
         _say("stopped. What was finished is kept; run the same command to go on.")
     sys.exit(code or 0)
+
+
+def no_place(error: OSError) -> str:
+    """What to do about a file that can't be kept where it should be."""
+    where = f"{error.filename}: " if error.filename else ""
+    return (
+        f"{where}expected to read and write files, found: {error.strerror}. Make room or give access, or set "
+        "HELIOS_HOME to another folder. What was finished is kept; run the same command to go on."
+    )
 
 
 def _say(line: str) -> None:

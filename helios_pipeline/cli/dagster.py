@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from helios_pipeline.adapters.postgres.lock_file import LockFile
+from helios_pipeline.adapters.postgres.session import one_line
 from helios_pipeline.cli.terminal import State, open_database, out, settings_of
-from helios_pipeline.core.errors import HeliosError, SettingsError
+from helios_pipeline.core.errors import DatabaseError, HeliosError, SettingsError
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -54,18 +55,31 @@ def write_instance(home: Path) -> Path:
 
 @contextmanager
 def open_instance(home: Path, dagster_url: str) -> Iterator["dg.DagsterInstance"]:
-    """The Dagster instance in this process, the one that the UI shows."""
+    """The Dagster instance in this process, the one that the UI shows.
+
+    Raises:
+        DatabaseError: the database does not answer, or went away in between.
+    """
     import dagster as dg
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import DBAPIError
 
     folder = write_instance(home)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url
     os.environ["DAGSTER_HOME"] = str(folder)
-    with LockFile(folder / "tables.lock") as lock:
-        lock.own()
-        instance = dg.DagsterInstance.from_config(str(folder))
-        instance.get_run_records(limit=1)
-    with instance:
-        yield instance
+    try:
+        with LockFile(folder / "tables.lock") as lock:
+            lock.own()
+            instance = dg.DagsterInstance.from_config(str(folder))
+            instance.get_run_records(limit=1)
+        with instance:
+            yield instance
+    except (DagsterPostgresException, DBAPIError) as error:
+        found = one_line(error.__cause__ or error).rstrip(".")
+        raise DatabaseError(
+            f"Dagster's tables: expected the database to answer, found: {found}. "
+            "What was finished is kept; run the same command again."
+        ) from error
 
 
 def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str) -> dict[str, str]:

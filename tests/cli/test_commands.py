@@ -1,11 +1,13 @@
 """Every command explains itself, and a mistake is one line."""
 
+import errno
 import json
+import os
 
 import pytest
 import typer
 
-from helios_pipeline.cli import app
+from helios_pipeline.cli import app, no_place
 from tests.helios_home import ROOT, SMALL, write_settings
 
 
@@ -57,6 +59,7 @@ def test_a_group_lists_its_commands(run_here, group):
     ("arguments", "code", "parts"),
     [
         (["research", "--from", "2025-13"], 2, ["research.from", "YYYY-MM", "2025-13"]),
+        (["research", "--from", "2025-1"], 2, ["research.from", "YYYY-MM", "2025-1"]),
         (["research", "--from", "2025-04", "--to", "2025-02"], 2, ["not later than", "2025-04 to 2025-02"]),
         (["ingest", "--instruments", "DOGEUSDT-PERP.BINANCE"], 2, ["[[instruments]]", "found DOGEUSDT-PERP.BINANCE"]),
         (["ingest", "--instruments", "BTCUSDT"], 2, ["research.instruments", "BTCUSDT"]),
@@ -145,3 +148,12 @@ def test_a_key_file_is_private_never_replaced_and_shows_its_public_part(run_here
     assert public in shown.out
     assert (again.code, len(again.lines)) == (5, 1)
     assert "operator.json" in again.err
+
+
+@pytest.mark.parametrize("place", [None, "/srv/helios/lake/x.parquet"])
+def test_a_full_disk_says_where_and_what_to_do(place):
+    line = no_place(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), place))
+
+    assert "No space left on device" in line
+    assert "HELIOS_HOME" in line
+    assert line.startswith(f"{place}: " if place else "expected")

@@ -8,6 +8,10 @@ import time
 import urllib.request
 from urllib.error import URLError
 
+import pytest
+
+from helios_pipeline.cli.dagster import open_instance
+from helios_pipeline.core.errors import DatabaseError
 from tests.helios_home import await_end
 
 HEALTH = "{ instance { daemonHealth { allDaemonStatuses { daemonType required healthy } } } }"
@@ -107,3 +111,19 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(make_home):
     assert (outcome.code, len(outcome.lines)) == (2, 1)
     assert f"{port}: Address already in use" in outcome.err
     assert not home.home.exists()
+
+
+def test_a_database_that_does_not_answer_is_one_line_without_its_password(tmp_path, monkeypatch):
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "")
+    port = free_port()
+
+    with (
+        pytest.raises(DatabaseError, match="Dagster's tables: expected the database to answer") as error,
+        open_instance(tmp_path, f"postgresql://helios:hunter2@127.0.0.1:{port}/helios"),
+    ):
+        pass
+
+    assert str(port) in str(error.value)
+    assert "\n" not in str(error.value)
+    assert "hunter2" not in str(error.value)
