@@ -96,22 +96,11 @@ class RoundResult:
         }
 
 
-def round_name(number: int) -> str:
-    """Name of a round, counted from 1.
-
-    Raises:
-        SettingsError: the number is below 1.
-    """
-    if number < 1:
-        raise SettingsError(f"round: expected a number from 1, found {number}")
-    return f"round-{number}"
-
-
 def judge_round(name: str, sweep: Sweep, *, grid: Grid, window: Window, constraints: Constraints) -> RoundResult:
     """Judge and score what `run_sweep` measured over a grid.
 
     Args:
-        name: from `round_name`.
+        name: of the round.
         sweep: of exactly this grid.
         grid: the points.
         window: what was evaluated.

@@ -10,7 +10,7 @@ from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.sweep.grid import Grid, parameter_frame
-from helios_pipeline.sweep.rounds import distribution, judge_round, round_name
+from helios_pipeline.sweep.rounds import distribution, judge_round
 from helios_pipeline.sweep.run import Sweep
 
 WINDOW = Window(first=datetime(2024, 1, 1, tzinfo=UTC), last=datetime(2025, 1, 1, tzinfo=UTC))
@@ -108,9 +108,3 @@ def test_a_sweep_of_another_grid_is_refused():
 
     with pytest.raises(SettingsError, match="expected metrics of the grid's 12 sets, found 18"):
         judge_round("round-1", sweep_with(GRID, [1.0] * 18), grid=smaller, window=WINDOW, constraints=CONSTRAINTS)
-
-
-def test_rounds_are_named_by_their_number():
-    assert [round_name(number) for number in (1, 2)] == ["round-1", "round-2"]
-    with pytest.raises(SettingsError, match="found 0"):
-        round_name(0)
