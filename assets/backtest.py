@@ -34,7 +34,7 @@ class FinalistResult:
         difference: the first thing that was not equal, in words; None if all was.
         kernel_seconds: wall time of the kernel.
         nautilus_seconds: wall time of NautilusTrader's run.
-        trades: the round trips, as the kernel records them.
+        round_trips: the round trips, as the kernel records them.
     """
 
     parameters: str
@@ -42,7 +42,7 @@ class FinalistResult:
     difference: str | None
     kernel_seconds: float
     nautilus_seconds: float
-    trades: pl.DataFrame
+    round_trips: pl.DataFrame
 
 
 def backtest_version(research: Research, plan: RoundPlan) -> str:
@@ -82,7 +82,7 @@ def run_finalist(inputs: SimulationInputs, parameters: ParameterSet) -> Finalist
         difference=compare(kernel, nautilus),
         kernel_seconds=kernel_seconds,
         nautilus_seconds=nautilus.run_seconds,
-        trades=kernel.round_trips,
+        round_trips=kernel.round_trips,
     )
 
 
@@ -135,13 +135,15 @@ def backtest_report(
             for result in results
         ]
         report = {"agreement": agreement, "finalists": rows}
-        trades = pl.concat(result.trades.with_columns(parameters=pl.lit(result.parameters)) for result in results)
-        research.lake.replace_named("backtest_report", plan.name, trades, version=version, facts=report)
+        round_trips = pl.concat(
+            result.round_trips.with_columns(parameters=pl.lit(result.parameters)) for result in results
+        )
+        research.lake.replace_named("backtest_report", plan.name, round_trips, version=version, facts=report)
         RoundStore(research.database()).replace_backtest(plan.name, report, version)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
-            "dagster/row_count": trades.height,
+            "dagster/row_count": round_trips.height,
             "agreement": dg.MetadataValue.json(agreement),
             "finalists": dg.MetadataValue.json(rows),
         },

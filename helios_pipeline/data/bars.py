@@ -29,7 +29,7 @@ DIFFERENCES_SCHEMA = pl.Schema(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossCheck:
-    """Bars aggregated from minutes against the exchange's own 15-minute bars.
+    """Bars aggregated from minutes against the venue's own 15-minute bars.
 
     Attributes:
         compared: bars that exist both ways.
@@ -82,7 +82,7 @@ class BarsResult:
 def make_bars(klines: pl.DataFrame, *, first: datetime, last: datetime) -> BarsResult:
     """Make the 15-minute bars of a span.
 
-    A bar whose fifteen minutes are all there and valid is their aggregate; else it is the exchange's own 15-minute
+    A bar whose fifteen minutes are all there and valid is their aggregate; else it is the venue's own 15-minute
     kline if that is valid; else it is missing.
 
     Args:
