@@ -108,11 +108,6 @@ def write_archive(
     return ArchiveCount(written=total - skipped, skipped=skipped)
 
 
-def is_simulated(root: Path) -> bool:
-    """Whether a local archive holds simulated prices."""
-    return (root / MARKER).exists()
-
-
 def _claim(root: Path, market: SimulatedMarket) -> None:
     """Mark the root as this market's, or refuse one that is something else's."""
     settings, marker = market.settings, root / MARKER

@@ -11,7 +11,7 @@ from helios_pipeline.cli.terminal import out, table
 from helios_pipeline.core.calendar import months_between
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.selection import GateResult
-from helios_pipeline.promotion.decision import describe_threshold, describe_value
+from helios_pipeline.promotion.decision import gate_rows
 
 GAPS_SHOWN = 12
 
@@ -73,16 +73,10 @@ def show_decision(research: Research, stored: StoredDecision) -> None:
     """Every gate with value and threshold, and the outcome in words."""
     report: Any = stored.decision.gates
     gates = table("Gates", "gate", "verdict", "found", "needed", "what it means")
-    verdicts = {True: "[green]passed[/]", False: "[red]failed[/]", None: "[dim]not reached[/]"}
-    for values in report["gates"]:
-        gate = GateResult(**values)
-        gates.add_row(
-            gate.name.replace("_", " "),
-            verdicts[gate.passed],
-            describe_value(gate),
-            describe_threshold(gate),
-            gate.explanation,
-        )
+    colours = {"passed": "green", "failed": "red", "not reached": "dim"}
+    for row in gate_rows([GateResult(**values) for values in report["gates"]]):
+        verdict = f"[{colours[row.verdict]}]{row.verdict}[/]"
+        gates.add_row(row.gate, verdict, row.value, row.needed, row.explanation)
     out.print(gates)
     if stored.decision.decision == "promoted":
         path = champion_path(research.settings.home, PIPELINE_NETWORK)

@@ -4,9 +4,6 @@ from collections.abc import Sequence
 
 import polars as pl
 
-DIFFERENCE_COLUMNS = ("column", "archive", "rest")
-"""Columns of a difference beside the key: which value differs, what either source says."""
-
 
 def merge_archive_over_rest(
     archive: pl.DataFrame, rest: pl.DataFrame, *, key: Sequence[str]

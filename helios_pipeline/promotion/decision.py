@@ -1,7 +1,7 @@
 """Promote or refuse, and the manifest of a promotion."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 from helios_pipeline.core.errors import ManifestError
@@ -96,7 +96,7 @@ def make_manifest(decision: Decision, *, terms: TradingTerms, provenance: Proven
     )
 
 
-def gate_rows(decision: Decision) -> tuple[GateRow, ...]:
+def gate_rows(gates: Sequence[GateResult]) -> tuple[GateRow, ...]:
     """One row of text per gate, in order."""
     verdicts = {True: "passed", False: "failed", None: "not reached"}
     return tuple(
@@ -107,7 +107,7 @@ def gate_rows(decision: Decision) -> tuple[GateRow, ...]:
             needed=describe_threshold(gate),
             explanation=gate.explanation,
         )
-        for gate in decision.gates
+        for gate in gates
     )
 
 

@@ -137,7 +137,7 @@ def test_no_candidate_is_never_promoted(decide, evidence: Evidence) -> None:
 
 
 def test_the_table_shows_every_gate_in_order(decide, evidence: Evidence) -> None:
-    rows = gate_rows(decide(spoiled(evidence), Holdout()))
+    rows = gate_rows(decide(spoiled(evidence), Holdout()).gates)
 
     assert [(row.gate, row.verdict, row.value, row.needed) for row in rows] == [
         ("constraints", "passed", "31", "at least 1"),

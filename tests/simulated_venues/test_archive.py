@@ -17,7 +17,7 @@ from helios_pipeline.core.errors import DataError, SettingsError
 from helios_pipeline.data.funding import parse_funding_rates
 from helios_pipeline.data.klines import parse_klines
 from helios_pipeline.data.open_interest import parse_open_interest
-from simulated_venues.archive import is_simulated, write_archive
+from simulated_venues.archive import write_archive
 from simulated_venues.frames import funding_frame, klines_frame, open_interest_frame
 from simulated_venues.market import SimulatedMarket
 
@@ -168,8 +168,6 @@ def test_equal_settings_give_equal_bytes_on_any_disk(archive, market, tmp_path):
 def test_the_root_says_that_nothing_here_is_real(archive, market, tmp_path):
     stated = json.loads((archive / "SIMULATED.json").read_text())
 
-    assert is_simulated(archive)
-    assert not is_simulated(tmp_path)
     assert stated["seed"] == market.settings.seed
     assert stated["edge"] == market.settings.edge
     assert stated["description"] == "simulated market, not real prices"
