@@ -32,4 +32,6 @@ def test_the_cache_folder_is_in_use():
 
 
 def test_the_kernel_loads_no_heavy_library():
-    subprocess.run([sys.executable, "-c", WITHOUT_NAUTILUS], check=True)
+    loaded = subprocess.run([sys.executable, "-c", WITHOUT_NAUTILUS], capture_output=True, text=True)
+
+    assert (loaded.returncode, loaded.stderr) == (0, "")

@@ -15,7 +15,7 @@ def test_a_bar_that_closes_at_the_settlement_does_not_know_it():
 def test_a_change_of_interval_is_not_a_missing_settlement(hours, intervals):
     settled_at = np.array(hours) * MICROSECONDS_PER_HOUR
 
-    refuse_missing_settlements(settled_at, np.array(intervals), instrument_id="X")
+    assert refuse_missing_settlements(settled_at, np.array(intervals), instrument_id="X") is None
 
 
 def test_a_gap_longer_than_the_interval_names_the_hour():
