@@ -76,8 +76,9 @@ def agree_on(inputs, parameters, *, start, stop):
 )
 def test_kernel_and_nautilus_trader_agree_on_generated_markets(inputs_of, shape, parameters, start, end):
     inputs = inputs_of(**shape)
+    span = {"start": start, "stop": len(inputs.opened_at) - end}
 
-    agree_on(inputs, parameters, start=start, stop=len(inputs.opened_at) - end)
+    assert compare(simulate(inputs, parameters, **span), run_backtest(inputs, parameters, **span)) is None
 
 
 def read_months(folder, kind, symbol):

@@ -26,7 +26,9 @@ def unzip_csv(content: bytes, *, name: str) -> bytes:
                     "The source published another file under this name."
                 )
             return archive.read(expected)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    # A damaged header may ask for a compression (NotImplementedError) or a password (RuntimeError) that was never used;
+    # the former is a RuntimeError too.
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(
             f"{name}: expected a readable zip, found a damaged one ({error}). Delete it and run again; if that "
             "repeats, the source itself is damaged."
