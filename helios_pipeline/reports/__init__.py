@@ -1,0 +1,1 @@
+"""What people look at: figures, and self-contained HTML pages made of them."""

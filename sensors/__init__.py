@@ -1,0 +1,1 @@
+"""Dagster sensors: what happened, turned into requests; they start jobs and decide nothing."""
