@@ -5,6 +5,7 @@ a default here.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
@@ -27,6 +28,9 @@ ENVIRONMENT = {
 }
 """Environment variable → the key it sets."""
 
+CRON = re.compile(r"[0-9*/,-]+( [0-9A-Za-z*/,-]+){4}")
+"""Five fields: minute, hour, day of the month, month, day of the week."""
+
 
 def _month(value: str) -> str:
     try:
@@ -44,6 +48,12 @@ def _base_url(value: str) -> str:
     if parts.scheme not in {"https", "http", "file"}:
         raise ValueError("an address beginning with https://, http:// or file://")
     return value.rstrip("/")
+
+
+def _cron(value: str) -> str:
+    if CRON.fullmatch(value) is None:
+        raise ValueError("a cron expression of five fields, in UTC, such as 20 0 * * *")
+    return value
 
 
 def _public_key(value: str) -> str:
@@ -226,6 +236,16 @@ class KeysSection(Section):
     mainnet: tuple[PublicKeyText, ...]
 
 
+class DagsterSection(Section):
+    """How Dagster's processes work for us."""
+
+    daily_refresh_cron: Annotated[str, AfterValidator(_cron)]
+    venue_requests: Annotated[int, Field(ge=1)]
+    max_concurrent_runs: Annotated[int, Field(ge=1)]
+    max_runtime_minutes: Annotated[int, Field(ge=1)]
+    keep_event_logs_days: Annotated[int, Field(ge=1)]
+
+
 class SimulatedInstrumentSection(Section):
     """How one simulated instrument moves and trades; tick and lot are those of its [[instruments]] table."""
 
@@ -268,6 +288,7 @@ class Settings(Section):
     holdout: HoldoutSection
     promotion: PromotionSection
     keys: KeysSection
+    dagster: DagsterSection
     simulated_market: SimulatedMarketSection
 
     @model_validator(mode="after")
