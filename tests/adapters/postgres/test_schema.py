@@ -11,6 +11,7 @@ RESEARCH_TABLES = [
     "holdout_looks",
     "promotions",
     "champions",
+    "review_requests",
 ]
 OPEN_TABLES = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
@@ -20,6 +21,10 @@ REPORT = "insert into walk_forward_reports (round, report, input_version) values
 LOOK = """
 insert into holdout_looks (market_data, instruments, window_first, window_last, candidate_key, k)
 values ('binance', '{a}', '2024-01-01', '2024-02-01', 'c', 1)
+"""
+REVIEW_REQUEST = """
+insert into review_requests (trigger, trigger_key, subject, run_id, evidence)
+values ('run_failed', 'run_failed:1', 'daily_refresh', '1', '{}')
 """
 PROMOTION = "insert into promotions (network, decision, round, gates) values ('paper', 'refused', 'r', '[]')"
 
@@ -157,6 +162,33 @@ def test_a_look_is_finished_once_and_nothing_else_of_it_changes(database):
     assert run(url, finish) == [(1,)]
     assert run(url, finish) == []
     assert refused(url, "update holdout_looks set k = 7")
+
+
+def test_the_pipeline_asks_for_a_review_and_cannot_answer_it(database):
+    run(database.urls.pipeline, REVIEW_REQUEST)
+
+    assert refused(database.urls.pipeline, "update review_requests set state = 'reviewed', reviewed_at = now()")
+    assert refused(
+        database.urls.pipeline,
+        "insert into review_requests (trigger, trigger_key, subject, run_id, evidence, state)"
+        " values ('run_failed', 'run_failed:2', 'daily_refresh', '2', '{}', 'running')",
+    )
+
+
+def test_agents_answer_a_review_request_and_change_nothing_that_was_asked(database):
+    run(database.urls.pipeline, REVIEW_REQUEST)
+
+    answer = "update review_requests set state = 'not_reviewed', why = 'no_api_key' returning state, why"
+    assert run(database.urls.agents, answer) == [("not_reviewed", "no_api_key")]
+    for column in ("trigger", "trigger_key", "subject", "partition", "run_id", "evidence", "requested_at"):
+        assert refused(database.urls.agents, f"update review_requests set {column} = {column}")
+
+
+def test_a_review_without_the_time_it_was_given_is_refused(database):
+    run(database.urls.pipeline, REVIEW_REQUEST)
+
+    with pytest.raises(psycopg.errors.CheckViolation, match="review_requests_reviewed"):
+        run(database.urls.agents, "update review_requests set state = 'reviewed'")
 
 
 def test_a_promotion_without_a_signed_manifest_is_refused(database):
