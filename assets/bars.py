@@ -1,18 +1,23 @@
 """15-minute bars: validated before they are written, never filled."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import dagster as dg
 import polars as pl
 
+from assets.judging import BARS_15M_CHECKS, judge_bars_15m
 from assets.market_data import raw_klines
-from assets.months import Made, Month, MonthlyAsset, Plan, replace_months
-from assets.partitions import MONTH_BY_INSTRUMENT
+from assets.month_runs import define_monthly_asset
+from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.core.calendar import month_start, next_month
 from helios_pipeline.data.bars import make_bars
+from helios_pipeline.data.validate import BARS_SCHEMA
+from helios_pipeline.reports.figures import draw_bars
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def _plan(research: Research, months: Sequence[Month]) -> dict[Month, Plan]:
@@ -36,21 +41,25 @@ def _make(research: Research, month: Month, plan: Plan) -> Made:  # noqa: ARG001
     return Made(frame=result.bars, quarantine=result.quarantine, facts=result.facts())
 
 
-BARS_15M = MonthlyAsset(name="bars_15m", code_version="1", plan=_plan, make=_make)
+def _draw(_research: Research, _month: Month, made: Made) -> "Figure":
+    gaps: Any = made.facts["gaps"]
+    return draw_bars(made.frame, gaps)
 
 
-@dg.asset(
+BARS_15M = MonthlyAsset(
+    name="bars_15m",
+    code_version="1",
+    plan=_plan,
+    make=_make,
+    checks=BARS_15M_CHECKS,
+    judge=judge_bars_15m,
+    draw=_draw,
+)
+
+bars_15m = define_monthly_asset(
+    BARS_15M,
     deps=[raw_klines],
-    partitions_def=MONTH_BY_INSTRUMENT,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="bars",
-    kinds={"polars", "parquet"},
-    owners=["team:research"],
-    code_version=BARS_15M.code_version,
+    group="bars",
+    schema=BARS_SCHEMA,
     description="Validated 15-minute bars from the finest klines there are; bad rows quarantined, gaps listed.",
 )
-def bars_15m(
-    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
-    """Validated 15-minute bars."""
-    yield from replace_months(context, research, BARS_15M)

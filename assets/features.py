@@ -1,19 +1,23 @@
 """As-of features at each bar's close."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING
 
-import dagster as dg
 import polars as pl
 
 from assets.bars import bars_15m
+from assets.judging import FUNDING_FEATURES_CHECKS, judge_funding_features
 from assets.market_data import raw_funding_rates, raw_open_interest
-from assets.months import Made, Month, MonthlyAsset, Plan, replace_months
-from assets.partitions import MONTH_BY_INSTRUMENT
+from assets.month_runs import define_monthly_asset
+from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.core.calendar import month_start, next_month
-from helios_pipeline.features.frame import make_features, warm_up_months
+from helios_pipeline.features.frame import FEATURES_SCHEMA, make_features, warm_up_months
+from helios_pipeline.reports.figures import draw_features
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 INPUTS = ("bars_15m", "raw_funding_rates", "raw_open_interest")
 
@@ -61,21 +65,24 @@ def _make(research: Research, month: Month, plan: Plan) -> Made:  # noqa: ARG001
     )
 
 
-FUNDING_FEATURES = MonthlyAsset(name="funding_features", code_version="1", plan=_plan, make=_make)
+def _draw(research: Research, month: Month, made: Made) -> "Figure":
+    return draw_features(made.frame, research.lake.read("bars_15m", instrument=month[0], month=month[1]))
 
 
-@dg.asset(
+FUNDING_FEATURES = MonthlyAsset(
+    name="funding_features",
+    code_version="1",
+    plan=_plan,
+    make=_make,
+    checks=FUNDING_FEATURES_CHECKS,
+    judge=judge_funding_features,
+    draw=_draw,
+)
+
+funding_features = define_monthly_asset(
+    FUNDING_FEATURES,
     deps=[bars_15m, raw_funding_rates, raw_open_interest],
-    partitions_def=MONTH_BY_INSTRUMENT,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="features",
-    kinds={"polars", "parquet"},
-    owners=["team:research"],
-    code_version=FUNDING_FEATURES.code_version,
+    group="features",
+    schema=FEATURES_SCHEMA,
     description="What was known at each bar's close: funding score, volatility, ATR, open interest.",
 )
-def funding_features(
-    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
-    """As-of features."""
-    yield from replace_months(context, research, FUNDING_FEATURES)

@@ -1,21 +1,30 @@
 """Raw market data: the archive's files, verified, and the REST tail where the archive ends."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-import dagster as dg
 import polars as pl
 
-from assets.months import Made, Month, MonthlyAsset, Plan, replace_months
-from assets.partitions import MONTH_BY_INSTRUMENT
+from assets.judging import (
+    RAW_FUNDING_RATES_CHECKS,
+    RAW_KLINES_CHECKS,
+    RAW_OPEN_INTEREST_CHECKS,
+    judge_raw_funding_rates,
+    judge_raw_klines,
+    judge_raw_open_interest,
+)
+from assets.month_runs import define_monthly_asset
+from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.adapters.binance.archive_layout import ArchiveFile, Kind, MonthRequest, files_version
 from helios_pipeline.core.calendar import BAR_INTERVAL, days_of_month, month_start, next_month
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.records import Window
+from helios_pipeline.data.funding import RAW_FUNDING_SCHEMA
+from helios_pipeline.data.klines import RAW_KLINES_SCHEMA
+from helios_pipeline.data.open_interest import RAW_OPEN_INTEREST_SCHEMA
 from helios_pipeline.data.raw_month import (
     CsvFile,
     RawMonth,
@@ -24,6 +33,7 @@ from helios_pipeline.data.raw_month import (
     make_raw_open_interest,
     tail_window,
 )
+from helios_pipeline.reports.figures import draw_funding, draw_klines, draw_open_interest
 
 PUBLICATION_DAYS = 3
 """Days after a month's end by which the archive has all of it; until then REST fills the tail."""
@@ -202,6 +212,9 @@ RAW_KLINES = MonthlyAsset(
     code_version="1",
     plan=_plan("klines", *KLINE_STEPS),
     make=_make_klines,
+    checks=RAW_KLINES_CHECKS,
+    judge=judge_raw_klines,
+    draw=lambda _research, _month, made: draw_klines(made.frame),
     prepare=_download,
     settled=_settled("raw_klines"),
 )
@@ -210,6 +223,9 @@ RAW_FUNDING_RATES = MonthlyAsset(
     code_version="1",
     plan=_plan("fundingRate", None),
     make=_make_funding_rates,
+    checks=RAW_FUNDING_RATES_CHECKS,
+    judge=judge_raw_funding_rates,
+    draw=lambda _research, _month, made: draw_funding(made.frame),
     prepare=_download,
     settled=_settled("raw_funding_rates"),
 )
@@ -218,54 +234,32 @@ RAW_OPEN_INTEREST = MonthlyAsset(
     code_version="1",
     plan=_plan("metrics", None),
     make=_make_open_interest,
+    checks=RAW_OPEN_INTEREST_CHECKS,
+    judge=judge_raw_open_interest,
+    draw=lambda _research, _month, made: draw_open_interest(made.frame),
     prepare=_download,
     settled=_settled("raw_open_interest"),
 )
 
 
-@dg.asset(
-    partitions_def=MONTH_BY_INSTRUMENT,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="market_data",
-    kinds={"polars", "parquet"},
-    owners=["team:research"],
-    code_version=RAW_KLINES.code_version,
+raw_klines = define_monthly_asset(
+    RAW_KLINES,
+    group="market_data",
+    schema=RAW_KLINES_SCHEMA,
+    asks_venue=True,
     description="1-minute and 15-minute klines of Binance USD-M: the archive, checksum-verified, and the REST tail.",
 )
-def raw_klines(
-    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
-    """Klines of the archive and the REST tail."""
-    yield from replace_months(context, research, RAW_KLINES)
-
-
-@dg.asset(
-    partitions_def=MONTH_BY_INSTRUMENT,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="market_data",
-    kinds={"polars", "parquet"},
-    owners=["team:research"],
-    code_version=RAW_FUNDING_RATES.code_version,
+raw_funding_rates = define_monthly_asset(
+    RAW_FUNDING_RATES,
+    group="market_data",
+    schema=RAW_FUNDING_SCHEMA,
+    asks_venue=True,
     description="Funding rates as published, with the interval each is for.",
 )
-def raw_funding_rates(
-    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
-    """Funding rates as published."""
-    yield from replace_months(context, research, RAW_FUNDING_RATES)
-
-
-@dg.asset(
-    partitions_def=MONTH_BY_INSTRUMENT,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    group_name="market_data",
-    kinds={"polars", "parquet"},
-    owners=["team:research"],
-    code_version=RAW_OPEN_INTEREST.code_version,
+raw_open_interest = define_monthly_asset(
+    RAW_OPEN_INTEREST,
+    group="market_data",
+    schema=RAW_OPEN_INTEREST_SCHEMA,
+    asks_venue=True,
     description="Open interest every five minutes, where it is published; months without are empty, not an error.",
 )
-def raw_open_interest(
-    context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]
-) -> Iterator[dg.AssetMaterialization | dg.MaterializeResult[Any]]:
-    """Open interest as published."""
-    yield from replace_months(context, research, RAW_OPEN_INTEREST)

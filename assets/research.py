@@ -14,6 +14,9 @@ from helios_pipeline.adapters.postgres.locks import partition_lock
 from helios_pipeline.core.errors import DatabaseError
 from helios_pipeline.settings import Settings
 
+OWNER = "team:research"
+"""Who answers for the assets."""
+
 
 class Progress(Protocol):
     """Hears how far a long step is."""
@@ -36,6 +39,7 @@ class Research:
         has_tail: whether REST serves the same market as the archive, so that it may continue it.
         now: when this work began, UTC: what is published or over is judged by one instant.
         refresh: ask the archive again even about months that are final.
+        unattended: nobody waits for this work, so a source that does not answer is asked again minutes later.
         database_url: PostgreSQL as role `helios_pipeline`; None where none is running.
         progress: hears how far a long step is.
         downloads: hears of every file and byte.
@@ -49,6 +53,7 @@ class Research:
     has_tail: bool
     now: datetime
     refresh: bool
+    unattended: bool
     database_url: str | None
     progress: Progress
     downloads: DownloadProgress

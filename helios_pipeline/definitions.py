@@ -11,10 +11,11 @@ import dagster as dg
 
 import assets
 import jobs
+import sensors
 
 # Other distributions may ship packages of these names, and a folder of that name in the working directory shadows ours.
 _ROOT = Path(__file__).resolve().parents[1]
-for _package in (assets, jobs):
+for _package in (assets, jobs, sensors):
     if not _package.__file__ or Path(_package.__file__).resolve().parents[1] != _ROOT:
         raise ImportError(
             f"{_package.__name__!r}: expected the one in {_ROOT}, found {_package.__file__}. "
@@ -41,7 +42,9 @@ from helios_pipeline.adapters.binance.rest import PUBLIC_REST_URL, BinanceRest, 
 from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
-from jobs.selections import daily_refresh, optimization_round, promotion
+from jobs.schedules import judge_daily, refresh_daily
+from jobs.selections import daily_refresh, data_quality, optimization_round, promotion
+from sensors.settings import follow_settings
 
 BACKOFF_SECONDS = 1.0
 """Mean wait after a request's first failure; it doubles with each."""
@@ -56,6 +59,7 @@ def build_research(
     *,
     database_url: str | None,
     refresh: bool = False,
+    unattended: bool = False,
     progress: Progress = silent,
     downloads: DownloadProgress | None = None,
 ) -> Research:
@@ -93,6 +97,7 @@ def build_research(
         has_tail=market_data == REAL_MARKET or data.rest_url != PUBLIC_REST_URL,
         now=datetime.now(UTC),
         refresh=refresh,
+        unattended=unattended,
         database_url=database_url,
         progress=progress,
         downloads=downloads or NoProgress(),
@@ -113,7 +118,9 @@ def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
             backtest_report,
             promoted_parameters,
         ],
-        jobs=[daily_refresh, optimization_round, promotion],
+        jobs=[daily_refresh, data_quality, optimization_round, promotion],
+        schedules=[refresh_daily, judge_daily],
+        sensors=[follow_settings],
         resources={"research": dg.ResourceDefinition(lambda _: research())},
         executor=dg.in_process_executor,
     )
@@ -130,7 +137,7 @@ def _market_data(archive_url: str, archive: Callable[[], AbstractContextManager[
 def _research_of_the_environment() -> Research:
     path = Path(os.environ.get("HELIOS_CONFIG", "helios.toml"))
     settings = load_settings(path, os.environ)
-    return build_research(settings, database_url=os.environ.get("HELIOS_PIPELINE_DATABASE_URL"))
+    return build_research(settings, database_url=os.environ.get("HELIOS_PIPELINE_DATABASE_URL"), unattended=True)
 
 
 defs = make_definitions(_research_of_the_environment)

@@ -29,7 +29,7 @@ from assets.sweep import sweep_results, sweep_version
 from assets.walk_forward import walk_forward_report, walk_forward_version
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
 from helios_pipeline.core.calendar import month_start, months_between, next_month
-from helios_pipeline.core.errors import DataError, SettingsError
+from helios_pipeline.core.errors import DataError, HeliosError, SettingsError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 
 MONTHLY: dict[str, tuple[dg.AssetsDefinition, MonthlyAsset]] = {
@@ -108,7 +108,7 @@ def _run_months(research: Research, instance: dg.DagsterInstance, step: str) -> 
         for month in months_between(settings.first_month, settings.last_month)
     ]
     _require_inputs(research, step, wanted)
-    stale = monthly.stale(research, wanted)
+    stale = list(monthly.compare(research, wanted))
     for instrument, months in _contiguous(stale):
         first, last = (month_key(instrument, month) for month in (months[0], months[-1]))
         tags = {"dagster/asset_partition_range_start": str(first), "dagster/asset_partition_range_end": str(last)}
@@ -176,12 +176,17 @@ def _materialize(
     partition_key: str | None = None,
     tags: dict[str, str] | None = None,
 ) -> None:
-    dg.materialize(
-        ALL_ASSETS,
-        selection=[asset],
-        instance=instance,
-        resources={"research": research},
-        partition_key=partition_key,
-        tags=tags,
-        run_config=QUIET,
-    )
+    try:
+        dg.materialize(
+            ALL_ASSETS,
+            selection=[asset],
+            instance=instance,
+            resources={"research": research},
+            partition_key=partition_key,
+            tags=tags,
+            run_config=QUIET,
+        )
+    except dg.Failure as failure:
+        if isinstance(failure.__cause__, HeliosError):
+            raise failure.__cause__ from None
+        raise

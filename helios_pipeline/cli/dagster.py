@@ -23,10 +23,15 @@ from helios_pipeline.core.errors import DatabaseError, HeliosError, SettingsErro
 if TYPE_CHECKING:
     import dagster as dg
 
-    from helios_pipeline.settings import Settings
+    from helios_pipeline.settings import DagsterSection, Settings
 
 HOST = "127.0.0.1"
 STOP_WITHIN_SECONDS = 20.0
+START_WITHIN_SECONDS = 180
+CANCEL_WITHIN_SECONDS = 60
+MONITOR_EVERY_SECONDS = 15
+TICKS_KEPT = {"purge_after_days": {"skipped": 3, "success": 60, "failure": 60, "started": 60}}
+"""Days after which Dagster forgets that a schedule or sensor was asked."""
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal a process gets when its parent ends."""
 
@@ -36,7 +41,7 @@ def add_commands(app: typer.Typer) -> None:
     app.command("dagster", epilog="Example:  helios dagster --port 3000")(serve)
 
 
-def write_instance(home: Path) -> Path:
+def write_instance(home: Path, section: "DagsterSection") -> Path:
     """Generate `dagster.yaml`; returns Dagster's home. The database's address stays in the environment."""
     folder = home / "dagster"
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,7 +49,21 @@ def write_instance(home: Path) -> Path:
         "storage": {"postgres": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}},
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
-        "concurrency": {"runs": {"max_concurrent_runs": 2}},
+        "concurrency": {
+            "runs": {"max_concurrent_runs": section.max_concurrent_runs},
+            "pools": {"granularity": "op", "default_limit": section.venue_requests},
+        },
+        # A run whose process died goes on in a new one; a run that says what is wrong needs a person.
+        "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
+        "run_monitoring": {
+            "enabled": True,
+            "start_timeout_seconds": START_WITHIN_SECONDS,
+            "cancel_timeout_seconds": CANCEL_WITHIN_SECONDS,
+            "max_runtime_seconds": section.max_runtime_minutes * 60,
+            "poll_interval_seconds": MONITOR_EVERY_SECONDS,
+            "free_slots_after_run_end_seconds": MONITOR_EVERY_SECONDS,
+        },
+        "retention": {"schedule": TICKS_KEPT, "sensor": TICKS_KEPT},
     }
     unfinished = folder / f".dagster.yaml.{os.getpid()}"
     # JSON is YAML.
@@ -54,7 +73,7 @@ def write_instance(home: Path) -> Path:
 
 
 @contextmanager
-def open_instance(home: Path, dagster_url: str) -> Iterator["dg.DagsterInstance"]:
+def open_instance(settings: "Settings", dagster_url: str) -> Iterator["dg.DagsterInstance"]:
     """The Dagster instance in this process, the one that the UI shows.
 
     Raises:
@@ -64,7 +83,7 @@ def open_instance(home: Path, dagster_url: str) -> Iterator["dg.DagsterInstance"
     from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import DBAPIError
 
-    folder = write_instance(home)
+    folder = write_instance(settings.home, settings.dagster)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url
     os.environ["DAGSTER_HOME"] = str(folder)
     try:
@@ -72,6 +91,7 @@ def open_instance(home: Path, dagster_url: str) -> Iterator["dg.DagsterInstance"
             lock.own()
             instance = dg.DagsterInstance.from_config(str(folder))
             instance.get_run_records(limit=1)
+            instance.event_log_storage.set_concurrency_slots("venue", settings.dagster.venue_requests)
         with instance:
             yield instance
     except (DagsterPostgresException, DBAPIError) as error:
@@ -86,30 +106,43 @@ def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str)
     """What Dagster's processes need, without the owner's address."""
     kept = {name: value for name, value in os.environ.items() if name != "HELIOS_DATABASE_URL"}
     return kept | {
-        "DAGSTER_HOME": str(write_instance(settings.home)),
+        "DAGSTER_HOME": str(write_instance(settings.home, settings.dagster)),
         "DAGSTER_POSTGRES_URL": dagster_url,
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "HELIOS_PIPELINE_DATABASE_URL": pipeline_url,
         "HELIOS_CONFIG": str(State.config.resolve()),
         "HELIOS_HOME": str(settings.home),
+        "HELIOS_DAILY_REFRESH_CRON": settings.dagster.daily_refresh_cron,
     }
 
 
-def serve(port: Annotated[int, typer.Option("--port", help="Port of the web interface, on 127.0.0.1.")] = 3000) -> None:
-    """Serve Dagster's web interface and run its daemon until Ctrl-C."""
+def serve(
+    port: Annotated[int, typer.Option("--port", help="Port of the web interface, on 127.0.0.1.")] = 3000,
+    automation: Annotated[
+        bool, typer.Option("--automation/--no-automation", help="Whether schedules and sensors run by themselves.")
+    ] = True,
+) -> None:
+    """Serve Dagster's web interface, with the reports, and run its daemon until Ctrl-C.
+
+    Market data is refreshed every day at the time that helios.toml says; a schedule or sensor that somebody switched in
+    the web interface stays as it was switched.
+    """
     settings = settings_of()
     _require_free(port)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop is a person's Ctrl-C
     with open_database(settings) as database:
         environment = child_environment(settings, database.urls.pipeline, database.urls.dagster)
-        with open_instance(settings.home, database.urls.dagster):
-            pass  # makes Dagster's tables, which two processes that start at once would both try to make
-        module = ["-m", "helios_pipeline.definitions"]
+        if automation:
+            environment["HELIOS_AUTOMATION"] = "running"
+        # Makes Dagster's tables, which two processes that start at once would both try to make.
+        with open_instance(settings, database.urls.dagster) as instance:
+            instance.add_dynamic_partitions("instrument", list(settings.research.instruments))
         commands = {
-            "web interface": [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *module],
-            "daemon": [sys.executable, "-m", "dagster._daemon", "run", *module],
+            "web interface": [sys.executable, "-m", "helios_pipeline.cli.web", "--host", HOST, "--port", str(port)],
+            "daemon": [sys.executable, "-m", "dagster._daemon", "run", "-m", "helios_pipeline.definitions"],
         }
-        out.print(f"Dagster on http://{HOST}:{port} until Ctrl-C. {database.describe}.", highlight=False)
+        said = "Schedules and sensors run." if automation else "Schedules and sensors are stopped."
+        out.print(f"Dagster on http://{HOST}:{port} until Ctrl-C. {said} {database.describe}.", highlight=False)
         children: dict[str, subprocess.Popen[bytes]] = {}
         try:
             for name, command in commands.items():

@@ -109,7 +109,7 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False) -> b
         )
         from jobs.research import current_decision, run_steps
 
-        with open_instance(settings.home, database.urls.dagster) as instance:
+        with open_instance(settings, database.urls.dagster) as instance:
             out.print(f"Market data: {given.market_data}. {database.describe}.", highlight=False)
             for outcome in run_steps(given, instance, steps):
                 bars.clear()

@@ -25,6 +25,10 @@ class DataError(HeliosError):
     exit_code = 3
 
 
+class UnreachableError(DataError):
+    """A source of market data does not answer; the same request may succeed later."""
+
+
 class DatabaseError(HeliosError):
     """PostgreSQL can't be reached, started or migrated."""
 

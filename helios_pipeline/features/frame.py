@@ -7,6 +7,7 @@ import polars as pl
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import FeatureSettings
+from helios_pipeline.data.quarantine import STAMP
 from helios_pipeline.features.settlements import (
     MICROSECONDS_PER_HOUR,
     last_before,
@@ -22,6 +23,22 @@ from helios_pipeline.features.windows import (
     segment_starts,
     volatilities,
 )
+
+FEATURES_SCHEMA = pl.Schema(
+    {
+        "opened_at": STAMP,
+        "closed_at": STAMP,
+        "funding_rate_per_hour": pl.Float64(),
+        "funding_settled_at": STAMP,
+        "funding_interval_hours": pl.Int64(),
+        "z_funding": pl.Float64(),
+        "volatility": pl.Float64(),
+        "atr": pl.Float64(),
+        "open_interest": pl.Float64(),
+        "open_interest_change_1d": pl.Float64(),
+    }
+)
+"""See `make_features`. Key: opened_at."""
 
 FUNDING_Z_BOUND = 3.0
 """A funding z-score says "unusual" and no more: rates stand at a clamp for weeks and then jump."""
@@ -114,7 +131,7 @@ def _funding_columns(
     return pl.DataFrame(
         {
             "funding_rate_per_hour": _where(known, per_hour, at),
-            "funding_settled_at": _where(known, settled_at, at).cast(pl.Datetime("us", "UTC")),
+            "funding_settled_at": _where(known, settled_at, at).cast(STAMP),
             "funding_interval_hours": _where(known, hours, at),
             "z_funding": _where(known, scores, at).fill_null(math.nan),
         }

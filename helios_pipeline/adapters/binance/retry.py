@@ -8,8 +8,6 @@ from http import HTTPStatus
 import httpx
 import tenacity
 
-from helios_pipeline.core.errors import DataError
-
 LONGEST_WAIT_SECONDS = 60.0
 
 
@@ -53,7 +51,7 @@ def with_retries[T](
         wake: ends a wait early when it is set.
 
     Raises:
-        DataError: every try failed.
+        UnreachableError: every try failed.
     """
     growing = tenacity.wait_exponential(multiplier=settings.backoff_seconds, max=LONGEST_WAIT_SECONDS)
     jitter = tenacity.wait_random(0, settings.backoff_seconds)
@@ -72,7 +70,7 @@ def with_retries[T](
         return retrying(action)
     except tenacity.RetryError as error:
         last = error.last_attempt.exception()
-        raise DataError(
+        raise UnreachableError(
             f"{what}: expected an answer, found {_describe(last)} at each of {settings.attempts} attempts. "
             "Check the connection and the base URL, then run again: what is complete is kept."
         ) from last

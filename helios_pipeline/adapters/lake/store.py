@@ -79,6 +79,15 @@ class Lake:
         """The facts a partition was written with; empty if it was never written."""
         return self.facts_named(asset, f"{instrument}/{month}")
 
+    def remove(self, asset: str, *, instrument: str, month: str) -> None:
+        """Remove a partition, if it is there."""
+        self._path(asset, f"{instrument}/{month}").unlink(missing_ok=True)
+
+    def instruments(self, asset: str) -> list[str]:
+        """Instruments of which months of an asset were written, in order."""
+        folder = self.root / asset
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
     def months(self, asset: str, *, instrument: str) -> list[str]:
         """Months of an asset that were written, in order."""
         folder = self.root / asset / instrument
