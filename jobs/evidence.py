@@ -4,9 +4,8 @@ It is gathered when it happens: months later logs are pruned, and partitions hav
 """
 
 import json
-import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -100,7 +99,7 @@ def bounded(document: Mapping[str, object]) -> dict[str, object]:
     """A document that PostgreSQL takes as JSON of at most `MAX_BYTES`.
 
     What is too long is cut, and how much was cut is said in its place; the passwords of addresses and pictures are
-    left out; numbers that JSON does not know become text.
+    left out; numbers that JSON does not know, or writes at length, become text.
     """
     for halvings in range(8):
         cut = _cut(document, MOST_ENTRIES >> halvings, MOST_CHARACTERS >> halvings)
@@ -168,14 +167,14 @@ def _aimed_and_finished(records: Sequence[EventLogRecord]) -> list[dict[str, obj
             "url": f"/assets/{asset}",
             "aimed": len(partitions),
             "finished": _named(finished.get(asset, [])),
-            "unfinished": _named([each for each in partitions if each not in finished.get(asset, [])]),
+            "unfinished": _named({*partitions}.difference(finished.get(asset, []))),
         }
         for asset, partitions in aimed.items()
     ]
 
 
-def _named(partitions: Sequence[str | None]) -> list[str]:
-    return [partition or "the whole asset" for partition in partitions]
+def _named(partitions: Iterable[str | None]) -> list[str]:
+    return sorted(partition or "the whole asset" for partition in partitions)
 
 
 def _plain(value: dg.MetadataValue[Any]) -> object:
@@ -188,10 +187,11 @@ def _plain(value: dg.MetadataValue[Any]) -> object:
 
 def _cut(value: object, entries: int, characters: int) -> Json:
     match value:
-        case None | bool() | int():
+        case None | bool():
             return value
-        case float():
-            return value if math.isfinite(value) else str(value)
+        case int() | float():
+            # PostgreSQL writes numbers out: 1e300 would be 301 digits.
+            return value if value == 0 or 1e-12 < abs(value) < 1e16 else str(value)
         case Mapping():
             kept = {
                 _clean(str(key))[:200]: _cut(each, entries, characters) for key, each in list(value.items())[:entries]
