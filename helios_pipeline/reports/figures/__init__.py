@@ -1,6 +1,7 @@
 """Figures: pure functions from frames to matplotlib figures, for Dagster's UI as PNG and for reports as SVG."""
 
 from helios_pipeline.reports.figures.canvas import to_png, to_svg
+from helios_pipeline.reports.figures.coverage import draw_coverage
 from helios_pipeline.reports.figures.market import (
     draw_bars,
     draw_features,
@@ -8,13 +9,29 @@ from helios_pipeline.reports.figures.market import (
     draw_klines,
     draw_open_interest,
 )
+from helios_pipeline.reports.figures.performance import (
+    draw_cost_split,
+    draw_equity,
+    draw_folds,
+    draw_monthly_returns,
+)
+from helios_pipeline.reports.figures.rounds import draw_distribution, draw_heat_map, draw_heat_maps, draw_sensitivity
 
 __all__ = [
     "draw_bars",
+    "draw_cost_split",
+    "draw_coverage",
+    "draw_distribution",
+    "draw_equity",
     "draw_features",
+    "draw_folds",
     "draw_funding",
+    "draw_heat_map",
+    "draw_heat_maps",
     "draw_klines",
+    "draw_monthly_returns",
     "draw_open_interest",
+    "draw_sensitivity",
     "to_png",
     "to_svg",
 ]

@@ -131,9 +131,9 @@ def say(panel: Panel, text: str) -> None:
     write(panel, panel.left, panel.bottom + panel.height + 13, text)
 
 
-def say_inside(panel: Panel, text: str) -> None:
-    """Say in a panel's upper corner what it shows, with its unit."""
-    write(panel, panel.left + 3, panel.bottom + panel.height - 5, text)
+def say_inside(panel: Panel, text: str, *, low: bool = False) -> None:
+    """Say in a panel's upper left corner, or the lower one, what it shows, with its unit."""
+    write(panel, panel.left + 3, panel.bottom + (7 if low else panel.height - 5), text)
 
 
 def say_nothing_there(title: str, what: str = "no rows") -> "Figure":
@@ -213,15 +213,20 @@ def words_below(panel: Panel, at: Sequence[float], words: Sequence[str], *, mark
 
 def number_axis(panel: Panel, form: Callable[[float], str] | None = None, ticks: int = 3) -> None:
     """A few round numbers left of a panel, with a faint line each."""
-    from matplotlib.ticker import MaxNLocator
-
-    low, high = panel.y
-    at = [y for y in MaxNLocator(ticks, min_n_ticks=2).tick_values(low, high) if low <= y <= high]
+    at = round_numbers(panel.y, ticks)
     draw_levels(panel, at)
     words_left(panel, at, [(form or short_number)(y) for y in at])
 
 
-def words_left(panel: Panel, at: Sequence[float], words: Sequence[str]) -> None:
+def round_numbers(within: Range, count: int) -> list[float]:
+    """About so many round numbers inside a range, at least two if there is room."""
+    from matplotlib.ticker import MaxNLocator
+
+    low, high = min(within), max(within)
+    return [at for at in MaxNLocator(count, min_n_ticks=2).tick_values(low, high) if low <= at <= high]
+
+
+def words_left(panel: Panel, at: ArrayLike, words: Sequence[str]) -> None:
     """Write words left of a panel."""
     for y, word in zip(panel.up(at).tolist(), words, strict=True):
         write(panel, panel.left - 5, y, word, align="right")
