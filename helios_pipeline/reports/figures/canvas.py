@@ -119,28 +119,27 @@ def range_of(*values: ArrayLike) -> Range:
     return low - margin, high + margin
 
 
-def write(panel: Panel, x: float, y: float, text: str, *, align: str = "left", colour: str = INK) -> None:
+def write(figure: "Figure", x: float, y: float, text: str, *, align: str = "left", colour: str = INK) -> None:
     """Write at a pixel of the figure, vertically centred."""
-    panel.figure.text(
-        x, y, text, ha=align, va="center_baseline", color=colour, fontsize=FONT_SIZE, transform=_pixels(panel.figure)
-    )
+    place = _pixels(figure)
+    figure.text(x, y, text, ha=align, va="center_baseline", color=colour, fontsize=FONT_SIZE, transform=place)
 
 
 def say(panel: Panel, text: str) -> None:
     """Say above the figure's first panel what it shows, with its unit."""
-    write(panel, panel.left, panel.bottom + panel.height + 13, text)
+    write(panel.figure, panel.left, panel.bottom + panel.height + 13, text)
 
 
 def say_inside(panel: Panel, text: str, *, low: bool = False) -> None:
     """Say in a panel's upper left corner, or the lower one, what it shows, with its unit."""
-    write(panel, panel.left + 3, panel.bottom + (7 if low else panel.height - 5), text)
+    write(panel.figure, panel.left + 3, panel.bottom + (7 if low else panel.height - 5), text)
 
 
 def say_nothing_there(title: str, what: str = "no rows") -> "Figure":
     """A figure that says that there is nothing to show."""
     (panel,) = stack_panels((0, 1), [(1, (0, 1))])
     say(panel, title)
-    write(panel, float(panel.across(0.5)), float(panel.up(0.5)), what, align="center")
+    write(panel.figure, float(panel.across(0.5)), float(panel.up(0.5)), what, align="center")
     return panel.figure
 
 
@@ -208,7 +207,7 @@ def words_below(panel: Panel, at: Sequence[float], words: Sequence[str], *, mark
     for x, word in zip(panel.across(at).tolist(), words, strict=True):
         # A word at the edge stays inside the figure.
         align = "right" if x > right - 20 and marks else "center"
-        write(panel, x, panel.bottom - 11, word, align=align)
+        write(panel.figure, x, panel.bottom - 11, word, align=align)
 
 
 def number_axis(panel: Panel, form: Callable[[float], str] | None = None, ticks: int = 3) -> None:
@@ -229,7 +228,7 @@ def round_numbers(within: Range, count: int) -> list[float]:
 def words_left(panel: Panel, at: ArrayLike, words: Sequence[str]) -> None:
     """Write words left of a panel."""
     for y, word in zip(panel.up(at).tolist(), words, strict=True):
-        write(panel, panel.left - 5, y, word, align="right")
+        write(panel.figure, panel.left - 5, y, word, align="right")
 
 
 def seconds(stamps: pl.Series) -> Floats:

@@ -51,4 +51,4 @@ def draw_cells(panel: Panel, table: Floats, form: str | None, *, largest: float 
     for row, column, value in zip(at_row.tolist(), at_column.tolist(), table.ravel().tolist(), strict=True):
         if np.isfinite(value):
             x, y = float(panel.across(column + 0.5)), float(panel.up(row + 0.5))
-            write(panel, x, y, form.format(value), align="center", colour=ink_on(value, largest))
+            write(panel.figure, x, y, form.format(value), align="center", colour=ink_on(value, largest))

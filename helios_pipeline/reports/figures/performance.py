@@ -152,7 +152,7 @@ def draw_folds(folds: pl.DataFrame) -> "Figure":
         draw_rectangles(panel, (left, left + 0.34), edges, colour)
     for x, parameters in zip(at.tolist(), folds["parameters"], strict=True):
         if parameters is None:
-            write(panel, float(panel.across(x)), float(panel.up(0.0)) + 8, "no set passed", align="center")
+            write(panel.figure, float(panel.across(x)), float(panel.up(0.0)) + 8, "no set passed", align="center")
     words_below(panel, at.tolist(), [f"fold {number}" for number in folds["fold"]])
     return panel.figure
 
@@ -181,7 +181,7 @@ def draw_cost_split(split: CostSplit) -> "Figure":
         edges = (min(starts[row], ends[row]), max(starts[row], ends[row]))
         draw_rectangles(panel, edges, (row + 0.82, row + 0.18), colour)
         words_left(panel, [row + 0.5], [name.replace("_", " ")])
-        write(panel, float(panel.across(edges[1])) + 5, float(panel.up(row + 0.5)), f"{amount:+,.0f}")
+        write(panel.figure, float(panel.across(edges[1])) + 5, float(panel.up(row + 0.5)), f"{amount:+,.0f}")
     ticks = round_numbers(panel.x, 5)
     words_below(panel, ticks, [short_number(tick) for tick in ticks])
     return figure

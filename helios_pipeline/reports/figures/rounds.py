@@ -81,8 +81,8 @@ def draw_heat_map(metrics: pl.DataFrame, x: str, y: str, value: str = "sharpe", 
     draw_cells(panel, table, "{:.2f}")
     words_below(panel, [k + 0.5 for k in range(len(xs))], [f"{each:g}" for each in xs], marks=False)
     words_left(panel, [k + 0.5 for k in range(len(ys))], [f"{each:g}" for each in ys])
-    write(panel, panel.left + panel.width / 2, 8, x, align="center")
-    write(panel, panel.left - 5, panel.bottom + panel.height + 13, y, align="right")
+    write(panel.figure, panel.left + panel.width / 2, 8, x, align="center")
+    write(panel.figure, panel.left - 5, panel.bottom + panel.height + 13, y, align="right")
     return figure
 
 
@@ -116,11 +116,11 @@ def draw_heat_maps(metrics: pl.DataFrame, value: str = "sharpe", *, over: Over =
         draw_cells(panel, table, None, largest=largest)
         if row == rows[-1]:
             _few_words_below(panel, xs)
-            write(panel, panel.left + PAIR_SIZE / 2, 9, column, align="center")
+            write(panel.figure, panel.left + PAIR_SIZE / 2, 9, column, align="center")
         if column == columns[0]:
             words_left(panel, [0.5, len(ys) - 0.5], [f"{ys[0]:g}", f"{ys[-1]:g}"])
-            write(panel, left - 5, panel.bottom + PAIR_SIZE / 2, row, align="right")
-    write(panel, left, height - 12, f"{title}, full colour at ±{largest:.2g}")
+            write(panel.figure, left - 5, panel.bottom + PAIR_SIZE / 2, row, align="right")
+    write(figure, left, height - 12, f"{title}, full colour at ±{largest:.2g}")
     return figure
 
 
@@ -142,7 +142,7 @@ def draw_sensitivity(metrics: pl.DataFrame, best: Mapping[str, float], value: st
     say(panels[0], title)
     for k, (name, panel) in enumerate(zip(names, panels, strict=True)):
         _draw_values(panel, frame.filter(pl.col("parameter") == name), best[name])
-        write(panel, panel.left + panel.width / 2, panel.bottom - 25, name, align="center")
+        write(panel.figure, panel.left + panel.width / 2, panel.bottom - 25, name, align="center")
         draw_levels(panel, [0.0], colour=LINE)
         if k % SENSITIVITY_COLUMNS == 0:
             number_axis(panel)
@@ -175,7 +175,7 @@ def draw_distribution(sharpes: Floats, *, best: float, luck: float, needed: floa
         draw_instants(panel, [mark], colour=colour)
         x, y = float(panel.across(mark)), panel.bottom + panel.height - 8 - 13 * row
         beside = (x - 4, "right") if x > WIDTH - 90 else (x + 4, "left")
-        write(panel, beside[0], y, name, align=beside[1], colour=colour)
+        write(panel.figure, beside[0], y, name, align=beside[1], colour=colour)
     ticks = round_numbers(panel.x, 6)
     words_below(panel, ticks, [short_number(tick) for tick in ticks])
     return panel.figure
