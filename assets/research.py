@@ -9,6 +9,7 @@ from typing import Protocol
 from helios_pipeline.adapters.binance.archive import Archive
 from helios_pipeline.adapters.binance.archive import Progress as DownloadProgress
 from helios_pipeline.adapters.binance.rest import BinanceRest
+from helios_pipeline.adapters.expectations.docs import DataDocs
 from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.adapters.postgres.locks import partition_lock
 from helios_pipeline.core.errors import DatabaseError
@@ -34,6 +35,7 @@ class Research:
         market_data: which market the archive holds: `binance`, or a simulated one by name. Bars of two markets are
             never mixed: each has its own lake, and its name stands in every ledger entry and manifest.
         lake: the Parquet lake of that market.
+        expectations: judges frames by what is expected of them, and keeps a page of each verdict.
         archive: opens the archive.
         rest: opens the venue's REST interface.
         has_tail: whether REST serves the same market as the archive, so that it may continue it.
@@ -48,6 +50,7 @@ class Research:
     settings: Settings
     market_data: str
     lake: Lake
+    expectations: DataDocs
     archive: Callable[[], AbstractContextManager[Archive]]
     rest: Callable[[], AbstractContextManager[BinanceRest]]
     has_tail: bool

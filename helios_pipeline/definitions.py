@@ -39,11 +39,12 @@ from helios_pipeline.adapters.binance.archive import (
 )
 from helios_pipeline.adapters.binance.archive import Progress as DownloadProgress
 from helios_pipeline.adapters.binance.rest import PUBLIC_REST_URL, BinanceRest, RestSettings
+from helios_pipeline.adapters.expectations.docs import DataDocs
 from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
-from jobs.schedules import judge_daily, refresh_daily
-from jobs.selections import daily_refresh, data_quality, optimization_round, promotion
+from jobs.schedules import refresh_daily
+from jobs.selections import daily_refresh, optimization_round, promotion
 from sensors.settings import follow_settings
 
 BACKOFF_SECONDS = 1.0
@@ -87,10 +88,12 @@ def build_research(
         timeout_seconds=data.timeout_seconds,
     )
     market_data = _market_data(data.archive_url, archive)
+    market = market_data.replace(" ", "-")
     return Research(
         settings=settings,
         market_data=market_data,
-        lake=Lake(str(settings.home / "lake" / market_data.replace(" ", "-"))),
+        lake=Lake(str(settings.home / "lake" / market)),
+        expectations=DataDocs(settings.home / "reports" / "data_docs" / market, f"/reports/data_docs/{market}"),
         archive=archive,
         rest=lambda: BinanceRest(rest),
         # A simulated archive is never continued with the real market's prices.
@@ -118,8 +121,8 @@ def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
             backtest_report,
             promoted_parameters,
         ],
-        jobs=[daily_refresh, data_quality, optimization_round, promotion],
-        schedules=[refresh_daily, judge_daily],
+        jobs=[daily_refresh, optimization_round, promotion],
+        schedules=[refresh_daily],
         sensors=[follow_settings],
         resources={"research": dg.ResourceDefinition(lambda _: research())},
         executor=dg.in_process_executor,

@@ -19,6 +19,7 @@ from helios_pipeline.core.calendar import month_start, months_between
 from helios_pipeline.core.errors import ManifestError, SettingsError
 from helios_pipeline.core.keys import PublicKey
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
+from helios_pipeline.data.checks import ACCEPTABLE, CheckLimits
 
 ENVIRONMENT = {
     "HELIOS_HOME": ("paths", "home"),
@@ -61,6 +62,12 @@ def _public_key(value: str) -> str:
         return PublicKey.parse(value).text
     except ManifestError as error:
         raise ValueError(str(error)) from None
+
+
+def _acceptable_check(value: str) -> str:
+    if value not in ACCEPTABLE:
+        raise ValueError(f"one of the checks that judge what the source published ({', '.join(ACCEPTABLE)})")
+    return value
 
 
 Month = Annotated[str, AfterValidator(_month)]
@@ -156,6 +163,42 @@ class FeaturesSection(Section):
     vol_lookback: Annotated[int, Field(ge=2)]
     periods_per_year: Annotated[int, Field(ge=1)]
     max_gap_bars: Annotated[int, Field(ge=0)]
+
+
+class AcceptedSection(Section):
+    """A damaged month that a person has looked at and accepts."""
+
+    instrument: InstrumentId
+    month: Month
+    check: Annotated[str, AfterValidator(_acceptable_check)]
+    reason: Annotated[str, Field(min_length=1)]
+
+
+class ChecksSection(Section):
+    """What market data must be before it is stored."""
+
+    max_refused_rows: Annotated[int, Field(ge=0)]
+    max_missing_fraction: Fraction
+    max_gap_bars: Annotated[int, Field(ge=0)]
+    second_source_days: Annotated[int, Field(ge=1)]
+    recomputed_months: Annotated[int, Field(ge=1)]
+    accepted: tuple[AcceptedSection, ...] = ()
+
+    @property
+    def limits(self) -> CheckLimits:
+        """The record that the data stage takes."""
+        return CheckLimits(
+            max_refused_rows=self.max_refused_rows,
+            max_missing_fraction=self.max_missing_fraction,
+            max_gap_bars=self.max_gap_bars,
+        )
+
+    def acceptance(self, check: str, *, instrument: str, month: str) -> str | None:
+        """Why a person accepts what a check finds in a month; None if nobody does."""
+        for entry in self.accepted:
+            if (entry.check, entry.instrument, entry.month) == (check, instrument, month):
+                return entry.reason
+        return None
 
 
 class LimitsSection(Section):
@@ -280,6 +323,7 @@ class Settings(Section):
     instruments: tuple[InstrumentSection, ...]
     costs: CostsSection
     features: FeaturesSection
+    checks: ChecksSection
     limits: LimitsSection
     grid: GridSection
     constraints: ConstraintsSection
@@ -298,6 +342,11 @@ class Settings(Section):
             raise ValueError(
                 f"research.instruments: expected ids that have an [[instruments]] table ({', '.join(sorted(known))}), "
                 f"found {', '.join(unknown)}"
+            )
+        if strangers := sorted({entry.instrument for entry in self.checks.accepted} - known):
+            raise ValueError(
+                f"checks.accepted: expected ids that have an [[instruments]] table ({', '.join(sorted(known))}), "
+                f"found {', '.join(strangers)}"
             )
         longest = max(self.grid.max_holding_bars)
         if self.walk_forward.embargo_bars < longest:

@@ -53,6 +53,36 @@ def test_a_wrong_setting_names_key_value_and_what_is_allowed(tmp_path, old, new,
         assert part in str(error.value)
 
 
+ACCEPTED = {"instrument": "BTCUSDT-PERP.BINANCE", "month": "2024-05", "check": "bars_15m:complete", "reason": "seen"}
+
+
+def test_a_month_is_accepted_for_one_check_alone():
+    checks = load_settings(SHIPPED, {}, {("checks", "accepted"): [ACCEPTED]}).checks
+
+    assert checks.acceptance("bars_15m:complete", instrument=ACCEPTED["instrument"], month="2024-05") == "seen"
+    assert checks.acceptance("bars_15m:complete", instrument=ACCEPTED["instrument"], month="2024-06") is None
+    assert checks.acceptance("bars_15m:sound_prices", instrument=ACCEPTED["instrument"], month="2024-05") is None
+    assert checks.acceptance("bars_15m:complete", instrument="ETHUSDT-PERP.BINANCE", month="2024-05") is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "parts"),
+    [
+        ({"check": "bars_15m:compleat"}, ["checks.accepted.0.check", "bars_15m:complete", "'bars_15m:compleat'"]),
+        ({"check": "bars_15m:schema"}, ["checks.accepted.0.check", "one of the checks", "'bars_15m:schema'"]),
+        ({"instrument": "XYZUSDT-PERP.BINANCE"}, ["checks.accepted", "BTCUSDT-PERP", "found XYZUSDT-PERP.BINANCE"]),
+        ({"month": "May 2024"}, ["checks.accepted.0.month", "YYYY-MM"]),
+        ({"reason": ""}, ["checks.accepted.0.reason", "at least 1 character"]),
+    ],
+)
+def test_a_wrong_acceptance_is_refused(changes, parts):
+    with pytest.raises(SettingsError) as error:
+        load_settings(SHIPPED, {}, {("checks", "accepted"): [ACCEPTED | changes]})
+
+    for part in parts:
+        assert part in str(error.value)
+
+
 @pytest.mark.parametrize("key", ["archive_url", "rest_url"])
 @pytest.mark.parametrize("address", ["https://user:hunter2@mirror/x", "ftp://hunter2@mirror", "https://m/?k=hunter2"])
 def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(key, address):

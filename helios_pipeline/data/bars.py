@@ -1,5 +1,6 @@
 """15-minute bars from the finest klines there are."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,7 +9,7 @@ import polars as pl
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.data.aggregate import aggregate_rows
 from helios_pipeline.data.quarantine import STAMP, ParsedRows
-from helios_pipeline.data.validate import BARS_SCHEMA, require_valid_bars, validate_bars
+from helios_pipeline.data.validate import BARS_SCHEMA, validate_bars
 
 MINUTE = timedelta(minutes=1)
 MINUTES_PER_BAR = BAR_INTERVAL // MINUTE
@@ -90,9 +91,6 @@ def make_bars(klines: pl.DataFrame, *, first: datetime, last: datetime) -> BarsR
             judge its first bars; others outside are left out.
         first: first instant of the span, a multiple of 15 minutes.
         last: first instant after it.
-
-    Raises:
-        DataError: the result would break the pandera schema, which is a defect here.
     """
     klines = klines.filter(pl.col("opened_at").is_between(first - JUDGED_FROM, last, closed="left")).sort("opened_at")
     minutes = _validate_klines(klines, interval="1m", length=MINUTE, first=first)
@@ -104,7 +102,6 @@ def make_bars(klines: pl.DataFrame, *, first: datetime, last: datetime) -> BarsR
     )  # fmt: skip
     from_minutes = validate_bars(aggregated, interval=BAR_INTERVAL, source="bars_15m from 1m")
     bars = pl.concat([from_minutes.frame, own.join(from_minutes.frame, on="opened_at", how="anti")]).sort("opened_at")
-    require_valid_bars(bars, where=f"bars_15m {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M}")
     quarantine = pl.concat([published.quarantined, from_minutes.quarantined, minutes.quarantined])
     return BarsResult(
         bars=bars,
@@ -180,6 +177,15 @@ def find_gaps(bars: pl.DataFrame, quarantine: pl.DataFrame, *, first: datetime, 
             cause=pl.col("cause").first(),
         )
         .select(list(GAPS_SCHEMA))
+    )
+
+
+def gaps_from_facts(gaps: Sequence[Mapping[str, object]]) -> pl.DataFrame:
+    """`GAPS_SCHEMA` of the gaps as `BarsResult.facts` tells them."""
+    instants = ("first", "last")
+    return pl.DataFrame(
+        [{**gap, **{name: datetime.fromisoformat(str(gap[name])) for name in instants}} for gap in gaps],
+        schema=GAPS_SCHEMA,
     )
 
 

@@ -33,6 +33,12 @@ MISSING_SETTLEMENTS_SCHEMA = pl.Schema({"settled_at": STAMP, "interval_hours": p
 FUNDING_KEY = ("settled_at",)
 LONGEST_INTERVAL_HOURS = 24
 
+LARGEST_FUNDING_RATE = 0.05
+"""Of notional, per settlement, either way: above every venue's cap. The simulation takes no larger one."""
+
+FUNDING_RATE_DECIMALS = 10
+"""What the simulation takes; the venue publishes 8."""
+
 _HOUR = timedelta(hours=1)
 _COLUMNS = CsvColumns(
     types={"calc_time": pl.Int64, "funding_interval_hours": pl.Int64, "last_funding_rate": pl.Float64},

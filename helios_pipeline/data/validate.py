@@ -1,19 +1,13 @@
 """Which bars may be used."""
 
-import math
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
-from helios_pipeline.core.errors import DataError
 from helios_pipeline.data.quarantine import STAMP, ParsedRows, quarantine_rows
-
-if TYPE_CHECKING:
-    import pandera.polars as pandera
 
 BARS_SCHEMA = pl.Schema(
     {
@@ -102,62 +96,3 @@ def _reason(interval: timedelta) -> pl.Expr:
     if interval < BAR_INTERVAL:
         return reason
     return reason.when((pl.col("volume") == 0) & still).then(pl.lit("no_trades"))
-
-
-def bars_model() -> "pandera.DataFrameSchema":
-    """The pandera schema of `bars_15m`, for collected frames: on a LazyFrame pandera would look at types only.
-
-    Imported on call, because pandera takes seconds to load.
-    """
-    import pandera.polars as pandera
-
-    def row_wise(name: str, holds: pl.Expr) -> "pandera.Check":
-        return pandera.Check(lambda data: data.lazyframe.select(holds), name=name)
-
-    price = pandera.Column(pl.Float64, [pandera.Check.gt(0), pandera.Check.lt(math.inf)], nullable=False)
-    total = [pandera.Check.ge(0), pandera.Check.lt(math.inf)]
-    opened, closed = pl.col("opened_at"), pl.col("closed_at")
-    return pandera.DataFrameSchema(
-        {
-            "opened_at": pandera.Column(STAMP, nullable=False, unique=True),
-            "closed_at": pandera.Column(STAMP, nullable=False),
-            **dict.fromkeys(_PRICES, price),
-            "volume": pandera.Column(pl.Float64, [pandera.Check.gt(0), pandera.Check.lt(math.inf)], nullable=False),
-            "quote_volume": pandera.Column(pl.Float64, total, nullable=True),
-            "trade_count": pandera.Column(pl.Int64, pandera.Check.ge(0), nullable=True),
-            "taker_buy_volume": pandera.Column(pl.Float64, total, nullable=True),
-            "source": pandera.Column(pl.String, pandera.Check.isin(["1m", "15m", "trades"]), nullable=False),
-        },
-        checks=[
-            row_wise("low is lowest", pl.col("low") <= pl.min_horizontal("open", "close")),
-            row_wise("high is highest", pl.col("high") >= pl.max_horizontal("open", "close")),
-            row_wise("opened on the grid", opened.dt.truncate(BAR_INTERVAL) == opened),
-            row_wise("closed one interval later", closed == opened + BAR_INTERVAL),
-            row_wise("sorted", (opened.diff() > timedelta(0)).fill_null(value=True)),
-        ],
-        strict=True,
-        ordered=True,
-    )
-
-
-def require_valid_bars(bars: pl.DataFrame, *, where: str) -> None:
-    """Refuse bars that the pandera schema refuses.
-
-    Args:
-        bars: a collected frame.
-        where: what the bars are, for the message.
-
-    Raises:
-        DataError: naming the checks that failed and the first rows that failed them.
-    """
-    import pandera.errors
-
-    try:
-        bars_model().validate(bars, lazy=True)
-    except pandera.errors.SchemaErrors as error:
-        cases = error.failure_cases
-        failed = ", ".join(sorted({str(check) for check in cases["check"].to_list()}))
-        raise DataError(
-            f"{where}: expected bars that pass every check, found {cases.height} failures of: {failed}. First: "
-            f"{cases.row(0, named=True)}. Nothing was written; look at the raw data of that instant."
-        ) from None

@@ -1,0 +1,1 @@
+"""Great Expectations, and the pages on which people read what it found."""
