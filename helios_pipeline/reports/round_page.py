@@ -1,0 +1,406 @@
+"""The report of one optimization round: the verdict first, then what it rests on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+import polars as pl
+
+from helios_pipeline.core.records import Costs, Instrument, Window
+from helios_pipeline.core.selection import GateResult
+from helios_pipeline.metrics.deflated_sharpe import expected_maximum_sharpe, no_skill_trials
+from helios_pipeline.metrics.sharpe import ANNUAL
+from helios_pipeline.promotion.decision import gate_rows
+from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.reports.costs import cost_rows, split_costs
+from helios_pipeline.reports.figures import (
+    draw_cost_split,
+    draw_distribution,
+    draw_equity,
+    draw_folds,
+    draw_heat_map,
+    draw_heat_maps,
+    draw_monthly_returns,
+    draw_sensitivity,
+)
+from helios_pipeline.reports.page import (
+    Facts,
+    Items,
+    Page,
+    Picture,
+    Section,
+    Table,
+    Text,
+    Verdict,
+    render_page,
+    show,
+    simulated_warning,
+    table_of,
+    words,
+)
+from helios_pipeline.reports.sensitivity import influential_parameters
+from helios_pipeline.reports.trades import notable_round_trips, round_trip_rows, trade_statistics
+from helios_pipeline.simulation.record import Simulation
+
+METRIC_FORMS = {
+    "sharpe": ".2f",
+    "net_return": "+.1%",
+    "max_drawdown": ".1%",
+    "max_drawdown_intrabar": ".1%",
+    "win_rate": ".0%",
+    "exposure": ".0%",
+    "round_trips": ",",
+    "stops": ",",
+    "proscore2": ".1f",
+    "fees_quote": ",.0f",
+    "funding_quote": "+,.0f",
+    "turnover_quote": ",.0f",
+}
+FOLD_FORMS = {
+    "in_sample_proscore2": ".1f",
+    "in_sample_sharpe": ".2f",
+    "out_of_sample_sharpe": ".2f",
+    "out_of_sample_net_return": "+.1%",
+    "max_drawdown": ".1%",
+}
+TRIP_FORMS = {"hours": ".1f", "net": "+,.2f", "fees": ",.2f", "funding": "+,.2f"}
+STATISTIC_FORMS = {
+    "win_rate": ".0%",
+    "mean_net": "+,.2f",
+    "net": "+,.2f",
+    "profit_factor": ".2f",
+    "median_hours": ".1f",
+}
+FOLD_COLUMNS = (
+    "fold",
+    "out_of_sample_first",
+    "out_of_sample_last",
+    "in_sample_passed",
+    "in_sample_proscore2",
+    "in_sample_sharpe",
+    "out_of_sample_sharpe",
+    "out_of_sample_net_return",
+    "max_drawdown",
+    "round_trips",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """What was decided about a round.
+
+    Attributes:
+        outcome: of the promotion.
+        decided_at: UTC.
+        summary: in a few sentences.
+        gates: as they were judged, the holdout included.
+        current: whether it was made from exactly the evidence that is stored now.
+    """
+
+    outcome: Literal["promoted", "refused"]
+    decided_at: datetime
+    summary: str
+    gates: tuple[GateResult, ...]
+    current: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundReport:
+    """A round and everything that was found about it; nothing of it has seen the holdout but a recorded decision.
+
+    Attributes:
+        name: of the round.
+        market_data: identity of the market.
+        instruments: that were searched.
+        costs: that every figure includes.
+        window: of search and folds.
+        holdout: the days after it.
+        summary: of the sweep, as stored.
+        metrics: one row per set.
+        folds: one row per fold.
+        out_of_sample: `at` and `growth` of the stitched out-of-sample days.
+        simulation: of the candidate, or of the best set where there is none, over the window.
+        initial_equity_quote: that it started with.
+        agreement: of kernel and NautilusTrader, as stored.
+        finalists: one row per finalist that was compared.
+        gates: before the holdout, as they stand now.
+        hurdle: what window and ledger ask of a Sharpe ratio.
+        decision: the newest on record; None if nothing was decided.
+        input_versions: name → version of what the report is made from.
+        version: of the report.
+        made_at: UTC.
+    """
+
+    name: str
+    market_data: str
+    instruments: tuple[Instrument, ...]
+    costs: Costs
+    window: Window
+    holdout: Window
+    summary: Mapping[str, Any]
+    metrics: pl.DataFrame
+    folds: pl.DataFrame
+    out_of_sample: pl.DataFrame
+    simulation: Simulation
+    initial_equity_quote: float
+    agreement: Mapping[str, object]
+    finalists: Sequence[Mapping[str, object]]
+    gates: tuple[GateResult, ...]
+    hurdle: Hurdle
+    decision: RecordedDecision | None
+    input_versions: Mapping[str, str]
+    version: str
+    made_at: datetime
+
+    @property
+    def set_word(self) -> str:
+        """What the set that is shown is called."""
+        return "candidate" if self.summary["has_candidate"] else "best set"
+
+
+def render_round(report: RoundReport) -> str:
+    """The page of a round."""
+    return render_page(round_page(report))
+
+
+def round_page(report: RoundReport) -> Page:
+    """A round as sections, the verdict first."""
+    return Page(
+        kind="optimization round",
+        title=report.name,
+        verdict=round_verdict(report),
+        warning=simulated_warning(report.market_data),
+        facts=_header(report),
+        sections=(
+            _gates(report),
+            _set(report),
+            _equity(report),
+            _parameters(report),
+            _luck(report),
+            _walk_forward(report),
+            _costs(report),
+            _trades(report),
+            _agreement(report),
+            _next_round(report),
+            _inputs(report),
+        ),
+        version=report.version,
+        made_at=report.made_at,
+    )
+
+
+def round_verdict(report: RoundReport) -> Verdict:
+    """The outcome in a sentence: as decided, or how it stands before the holdout."""
+    decision = report.decision
+    if decision is not None and decision.current:
+        promoted = decision.outcome == "promoted"
+        return Verdict(
+            word="Promoted." if promoted else "Refused.",
+            sentence=f"Decided {show(decision.decided_at)} UTC. {decision.summary.partition(': ')[2]}",
+            tone="good" if promoted else "bad",
+        )
+    failed = [gate.name for gate in report.gates if not gate.passed]
+    earlier = (
+        ""
+        if decision is None
+        else f" The decision of {show(decision.decided_at)} UTC ({decision.outcome}) was made from other evidence."
+    )
+    if failed:
+        stands = f"{len(failed)} of {len(report.gates)} gates before the holdout refuse: {words(', '.join(failed))}."
+    else:
+        stands = f"All {len(report.gates)} gates before the holdout pass; it has not been looked at."
+    return Verdict(word="Not decided yet.", sentence=stands + earlier, tone="open")
+
+
+def luck_sharpe(hurdle: Hurdle) -> float:
+    """Annualised Sharpe ratio that the best of as many trials without skill would be expected to show; NaN for none."""
+    if hurdle.days < 2:
+        return float("nan")
+    return expected_maximum_sharpe(no_skill_trials(hurdle.trials, observations=hurdle.days)) * ANNUAL
+
+
+def set_equity(simulation: Simulation) -> pl.DataFrame:
+    """`at` and `growth` of 1 at every bar close of a simulation."""
+    equity = simulation.equity
+    return equity.select(at="closed_at", growth=pl.col("equity_quote") / pl.col("equity_quote").first())
+
+
+def set_days(simulation: Simulation) -> pl.DataFrame:
+    """`day` (00:00 UTC) and `daily_return` of a simulation's whole days."""
+    ends = pl.Series("end", simulation.day_ends, dtype=pl.Int64)
+    return pl.DataFrame(
+        {
+            "day": (ends * 1_000).cast(pl.Datetime("us", "UTC")).dt.offset_by("-1d"),
+            "daily_return": simulation.daily_returns,
+        }
+    )
+
+
+def gates_table(gates: Sequence[GateResult]) -> Table:
+    """Every gate with what was found, what was needed, and what that means."""
+    return table_of([{**asdict(row)} for row in gate_rows(gates)])
+
+
+def _header(report: RoundReport) -> tuple[tuple[str, str], ...]:
+    days = (report.window.last - report.window.first).days
+    summary = report.summary
+    return (
+        ("market data", report.market_data),
+        ("instruments", ", ".join(each.instrument_id for each in report.instruments)),
+        ("in sample", f"{report.window.first:%Y-%m-%d} to {report.window.last:%Y-%m-%d}, {days} days"),
+        ("holdout", f"{report.holdout.first:%Y-%m-%d} to {report.holdout.last:%Y-%m-%d}, not read for this report"),
+        ("parameter sets", f"{summary['sets']:,}, of which {summary['passed']:,} met every constraint"),
+        ("ledger", f"{report.hurdle.trials:,} trials on these bars"),
+    )
+
+
+def _gates(report: RoundReport) -> Section:
+    decision = report.decision
+    decided = decision is not None and decision.current
+    gates = decision.gates if decision is not None and decided else report.gates
+    said = "As decided." if decided else "As they stand now; the holdout is looked at when the round is decided."
+    return Section("Gates", (Text(said), gates_table(gates), Text(report.hurdle.sentence())))
+
+
+def _set(report: RoundReport) -> Section:
+    best = report.summary["best"]
+    parameters = tuple((name, f"{value:g}") for name, value in best["parameters"].items())
+    figures = tuple((words(name), show(best["metrics"][name], form)) for name, form in METRIC_FORMS.items())
+    constraints = [
+        {"constraint": words(name), "sets_that_failed": count, "of": report.summary["sets"]}
+        for name, count in report.summary["failed"].items()
+    ]
+    return Section(
+        report.set_word.capitalize(),
+        (Facts(parameters), Facts(figures), table_of(constraints, caption="constraints in sample")),
+    )
+
+
+def _equity(report: RoundReport) -> Section:
+    equity = draw_equity(set_equity(report.simulation), report.out_of_sample)
+    months = draw_monthly_returns(set_days(report.simulation))
+    return Section(
+        "Equity",
+        (
+            Picture(
+                equity, f"Equity and drawdown of the {report.set_word} in sample and of walk-forward out of sample"
+            ),
+            Picture(months, f"Net return of the {report.set_word} per month, in sample"),
+            Text(
+                f"In sample the {report.set_word} was chosen with hindsight: only the orange line was traded on days "
+                "that its choice had not seen. It starts at 1 with the first fold."
+            ),
+        ),
+    )
+
+
+def _parameters(report: RoundReport) -> Section:
+    metrics = report.metrics
+    names = influential_parameters(metrics)
+    maps = []
+    if len(names) > 1:
+        for over in ("median", "best"):
+            alt = f"Heat map of the Sharpe ratio, {names[1]} against {names[0]}, {over} over the other parameters"
+            maps.append(Picture(draw_heat_map(metrics, names[0], names[1], over=over), alt))
+    return Section(
+        "Parameters",
+        (
+            Picture(draw_sensitivity(metrics, report.summary["best"]["parameters"]), "Sharpe ratio by parameter"),
+            *maps,
+            Picture(draw_heat_maps(metrics), "Heat maps of the Sharpe ratio for every pair of parameters"),
+        ),
+    )
+
+
+def _luck(report: RoundReport) -> Section:
+    luck, hurdle = luck_sharpe(report.hurdle), report.hurdle
+    observed = float("nan") if hurdle.observed_sharpe is None else hurdle.observed_sharpe
+    figure = draw_distribution(
+        report.metrics["sharpe"].to_numpy(), best=observed, luck=luck, needed=hurdle.required_sharpe
+    )
+    return Section(
+        "Luck",
+        (
+            Picture(figure, "Distribution of the Sharpe ratio over all sets"),
+            Text(
+                f"The best of {hurdle.trials:,} sets without any skill would be expected to show a Sharpe of "
+                f"{luck:.2f} on these {hurdle.days:,} days. {hurdle.sentence()}"
+            ),
+        ),
+    )
+
+
+def _walk_forward(report: RoundReport) -> Section:
+    folds = report.folds.select(FOLD_COLUMNS)
+    chosen = report.folds.select("fold", chosen=pl.col("parameters"))
+    return Section(
+        "Walk-forward",
+        (
+            Picture(draw_folds(report.folds), "Sharpe ratio in and out of sample per fold"),
+            table_of(folds, FOLD_FORMS),
+            table_of(chosen, caption="what each fold chose in sample"),
+        ),
+    )
+
+
+def _costs(report: RoundReport) -> Section:
+    split = split_costs(report.simulation, report.instruments, report.costs)
+    rows = cost_rows(split, report.initial_equity_quote)
+    costs = report.costs
+    return Section(
+        "Costs",
+        (
+            Picture(draw_cost_split(split), "Profit before costs, each cost, and what was left"),
+            table_of(rows, {"quote": "+,.2f", "of_equity": "+.2%"}),
+            Text(
+                f"Charged: fee {costs.fee_fraction * 10_000:f} bps, half spread {costs.half_spread_bps:f} bps, "
+                f"slippage {costs.slippage_bps:f} bps, stop slippage {costs.stop_slippage_bps:f} bps."
+            ),
+        ),
+    )
+
+
+def _trades(report: RoundReport) -> Section:
+    rows = round_trip_rows(report.simulation.round_trips, report.instruments)
+    if rows.is_empty():
+        return Section("Round trips", (Text(f"The {report.set_word} made none."),))
+    notable = notable_round_trips(rows)
+    return Section(
+        "Round trips",
+        (
+            table_of(trade_statistics(rows), STATISTIC_FORMS, caption="in sample, quote currency, net of all costs"),
+            *(table_of(few, TRIP_FORMS, caption=f"the {which} ones") for which, few in notable.items()),
+        ),
+    )
+
+
+def _agreement(report: RoundReport) -> Section:
+    agreement = tuple((words(name), show(value)) for name, value in report.agreement.items())
+    return Section(
+        "Second engine",
+        (
+            Text("Finalists run again in NautilusTrader: every fill, fee and payment has to be equal, tolerance zero."),
+            Facts(agreement),
+            table_of(report.finalists, {"nautilus_seconds": ".1f"}),
+        ),
+    )
+
+
+def _next_round(report: RoundReport) -> Section:
+    proposal, warnings = report.summary["next_round"], tuple(report.summary["edge_warnings"])
+    axes = [
+        {
+            "parameter": axis["parameter"],
+            **{name: ", ".join(f"{value:g}" for value in axis[name]) for name in ("before", "after")},
+            "reason": axis["reason"],
+        }
+        for axis in proposal["axes"]
+    ]
+    edges = Items(warnings) if warnings else Text("The best set stands on no edge of the grid.")
+    return Section("Next round", (Text(f"{proposal['reason']}."), edges, table_of(axes)))
+
+
+def _inputs(report: RoundReport) -> Section:
+    rows = [{"input": name, "version": version} for name, version in report.input_versions.items()]
+    return Section("Inputs", (table_of(rows, caption="hashes of what each was made from"),))
