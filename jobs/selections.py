@@ -4,17 +4,7 @@ import dagster as dg
 
 MARKET_DATA = ("raw_klines", "raw_funding_rates", "raw_open_interest", "bars_15m", "funding_features")
 
-ACROSS_MONTHS = dg.AssetSelection.checks(
-    *(
-        dg.AssetCheckKey(dg.AssetKey(asset), name)
-        for asset, names in {
-            "bars_15m": ("gap_map", "second_source", "minutes_against_15m"),
-            "funding_features": ("no_look_ahead", "independent_implementation"),
-        }.items()
-        for name in names
-    )
-)
-"""Checks that judge months together: they read everything that is stored, so they have a job of their own."""
+ACROSS_MONTHS = dg.AssetSelection.checks()
 
 daily_refresh = dg.define_asset_job(
     "daily_refresh",
@@ -23,23 +13,16 @@ daily_refresh = dg.define_asset_job(
     tags={"stage": "market_data"},
 )
 
-data_quality = dg.define_asset_job(
-    "data_quality",
-    selection=dg.AssetSelection.assets("bars_15m") & ACROSS_MONTHS,
-    description="Everything stored, judged across months: gaps, a second source, look-ahead; and the report of it.",
-    tags={"stage": "market_data"},
-)
-
 optimization_round = dg.define_asset_job(
     "optimization_round",
-    selection=["sweep_results", "walk_forward_report", "backtest_report", "round_report"],
+    selection=["sweep_results", "walk_forward_report", "backtest_report"],
     description="One round: every parameter set, walk-forward, the finalists in NautilusTrader, and the report.",
     tags={"stage": "research"},
 )
 
 promotion = dg.define_asset_job(
     "promotion",
-    selection=["promoted_parameters", "round_report", "champion_report"],
+    selection=["promoted_parameters"],
     description="A round's candidate through the gates: a signed champion or a refusal, and the reports of it.",
     tags={"stage": "promotion"},
 )

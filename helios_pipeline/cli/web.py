@@ -10,7 +10,7 @@ from pathlib import Path
 import uvicorn
 from dagster import DagsterInstance
 from dagster._core.workspace.context import WorkspaceProcessContext, WorkspaceRequestContext
-from dagster._core.workspace.load_target import ModuleTarget
+from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_webserver.version import __version__
 from dagster_webserver.webserver import DagsterWebserver
 from starlette.routing import BaseRoute, Mount
@@ -20,10 +20,9 @@ REPORTS_PATH = "/reports"
 STATEMENT_TIMEOUT_MS = 15_000
 POOL_RECYCLE_SECONDS = 3600
 POOL_OVERFLOW = 20
-DEFINITIONS = "helios_pipeline.definitions"
 
 
-class WebInterface(DagsterWebserver[WorkspaceRequestContext]):
+class WebInterface(DagsterWebserver[WorkspaceProcessContext, WorkspaceRequestContext]):
     """Dagster's, with the folder of reports before its own routes, the last of which takes every path."""
 
     def build_routes(self) -> list[BaseRoute]:
@@ -39,8 +38,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workspace", type=Path, required=True, help="Which definitions are shown.")
     given = parser.parse_args()
-    target = ModuleTarget(module_name=DEFINITIONS, attribute=None, working_directory=None, location_name="helios")
+    target = WorkspaceFileTarget([str(given.workspace)])
     with DagsterInstance.get() as instance:
         instance.optimize_for_webserver(STATEMENT_TIMEOUT_MS, POOL_RECYCLE_SECONDS, POOL_OVERFLOW)
         with WorkspaceProcessContext(instance, workspace_load_target=target, version=__version__) as context:

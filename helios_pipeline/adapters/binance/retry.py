@@ -8,6 +8,8 @@ from http import HTTPStatus
 import httpx
 import tenacity
 
+from helios_pipeline.core.errors import UnreachableError
+
 LONGEST_WAIT_SECONDS = 60.0
 
 
