@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 INPUTS = ("bars_15m", "raw_funding_rates", "raw_open_interest")
 
 
-def _months_read(research: Research, asset: str, month: Month) -> list[str]:
+def months_read(research: Research, asset: str, month: Month) -> list[str]:
     """The month and as many before it as lookbacks reach back, as far as they are stored without a break."""
     stored = set(research.lake.months(asset, instrument=month[0]))
     read = [month[1]]
@@ -39,7 +39,7 @@ def _made_from(research: Research, month: Month) -> dict[str, object]:
     versions = {
         f"{asset} {read}": research.lake.version(asset, instrument=month[0], month=read)
         for asset in INPUTS
-        for read in _months_read(research, asset, month)
+        for read in months_read(research, asset, month)
     }
     return {"inputs": versions, "settings": asdict(research.settings.feature_settings)}
 
@@ -47,7 +47,7 @@ def _made_from(research: Research, month: Month) -> dict[str, object]:
 def _make(research: Research, month: Month, plan: Plan) -> Made:  # noqa: ARG001 - one shape for every asset
     bars, funding, open_interest = (
         pl.concat(
-            research.lake.read(asset, instrument=month[0], month=read) for read in _months_read(research, asset, month)
+            research.lake.read(asset, instrument=month[0], month=read) for read in months_read(research, asset, month)
         )
         for asset in INPUTS
     )
