@@ -1,5 +1,6 @@
 """Asking for a review: what happened is kept with the evidence of that moment, until an agent looks at it."""
 
+from collections.abc import Mapping
 from typing import cast, get_args
 
 import dagster as dg
@@ -43,6 +44,14 @@ def gather_evidence(instance: dg.DagsterInstance, config: ReviewConfig) -> dict[
             )
 
 
+def subject_of(config: ReviewConfig, evidence: Mapping[str, object]) -> str:
+    """What the review is about: for a run of Dagster's own job for whatever is asked, the assets it was to make."""
+    assets = evidence.get("assets")
+    if config.subject.startswith("__") and isinstance(assets, list) and assets:
+        return ", ".join(str(each["asset"]) for each in assets)
+    return config.subject
+
+
 @dg.op(
     name=OP,
     retry_policy=dg.RetryPolicy(max_retries=3, delay=2, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS),
@@ -52,13 +61,14 @@ def record_review_request(
     context: dg.OpExecutionContext, config: ReviewConfig, research: dg.ResourceParam[Research]
 ) -> None:
     """Record one request."""
+    evidence = gather_evidence(context.instance, config)
     request = ReviewRequest(
         trigger=cast(Trigger, config.trigger),
         trigger_key=config.trigger_key,
-        subject=config.subject,
+        subject=subject_of(config, evidence),
         partition=config.partition,
         run_id=config.run_id,
-        evidence=bounded(gather_evidence(context.instance, config)),
+        evidence=bounded(evidence),
     )
     new = ReviewStore(research.database()).request(request)
     context.log.info(f"{config.trigger_key}: {'recorded' if new else 'was recorded before'}.")

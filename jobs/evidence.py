@@ -19,7 +19,7 @@ MAX_BYTES = 32 * 1024
 MOST_ENTRIES, MOST_CHARACTERS = 64, 4096
 """Of a list or object, and of a text, before any has to be halved to keep `MAX_BYTES`."""
 
-STACK_LINES = 12
+STACK_FRAMES = 8
 PICTURE = re.compile(r"data:image/[\w.+-]+;base64,[A-Za-z0-9+/=]+")
 PASSWORD = re.compile(r"(\w://[^\s:/@]*:)[^\s/@]+(?=@)")
 
@@ -150,8 +150,8 @@ def _chain(error: SerializableErrorInfo) -> Iterator[SerializableErrorInfo]:
 
 
 def _error(error: SerializableErrorInfo) -> dict[str, object]:
-    stack = "".join(error.stack[-STACK_LINES:])
-    return {"class": error.cls_name, "message": error.message.strip(), "stack": stack}
+    ours = [frame for frame in error.stack if "/site-packages/dagster" not in frame]
+    return {"class": error.cls_name, "message": error.message.strip(), "stack": "".join(ours[-STACK_FRAMES:])}
 
 
 def _aimed_and_finished(records: Sequence[EventLogRecord]) -> list[dict[str, object]]:

@@ -98,13 +98,14 @@ def test_a_failed_run_is_kept_with_its_error_and_what_was_and_was_not_finished(i
     evidence = request.evidence
     assert (request.trigger, request.run_id) == ("run_failed", failed.run_id)
     assert evidence["run"]["url"] == f"/runs/{failed.run_id}"
-    assert evidence["run"]["job"] == request.subject
+    assert request.subject == "bars_15m"
     assert evidence["run"]["tags"] | tags == evidence["run"]["tags"]
     (step,) = evidence["failed_steps"]
     assert step["step"] == "bars_15m"
     assert [error["class"] for error in step["errors"]] == ["WrongPriceError", "OSError"]
     assert "found -1" in step["errors"][0]["message"]
     assert "raise WrongPriceError" in step["errors"][0]["stack"]
+    assert "site-packages/dagster" not in step["errors"][0]["stack"]
     assert evidence["assets"] == [
         {
             "asset": "bars_15m",
@@ -114,6 +115,16 @@ def test_a_failed_run_is_kept_with_its_error_and_what_was_and_was_not_finished(i
             "unfinished": ["2025-02", "2025-03"],
         }
     ]
+
+
+def test_a_failed_run_of_a_job_is_named_by_its_job(instance, record):
+    defs = dg.Definitions(assets=[bars_15m], jobs=[dg.define_asset_job("daily_refresh")])
+    job = defs.resolve_job_def("daily_refresh")
+    job.execute_in_process(instance=instance, partition_key="2025-02", raise_on_error=False, run_config=QUIET)
+
+    (request,) = record(instance, failed_runs)
+
+    assert (request.subject, request.evidence["run"]["job"]) == ("daily_refresh", "daily_refresh")
 
 
 def test_passwords_in_errors_are_not_kept(instance, record):
