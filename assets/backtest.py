@@ -10,12 +10,15 @@ import dagster as dg
 import polars as pl
 
 from assets.partitions import ROUNDS
+from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
 from assets.sweep import load_round, sweep_results
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.selection import AgreementSummary
 from helios_pipeline.core.version import content_version
+from helios_pipeline.reports.figures import draw_equity
+from helios_pipeline.reports.performance import NO_EQUITY
 from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import parameters_of
@@ -35,6 +38,7 @@ class FinalistResult:
         kernel_seconds: wall time of the kernel.
         nautilus_seconds: wall time of NautilusTrader's run.
         round_trips: the round trips, as the kernel records them.
+        equity: `at` and `growth` of 1 at each bar close.
     """
 
     parameters: str
@@ -43,6 +47,7 @@ class FinalistResult:
     kernel_seconds: float
     nautilus_seconds: float
     round_trips: pl.DataFrame
+    equity: pl.DataFrame
 
 
 def backtest_version(research: Research, plan: RoundPlan) -> str:
@@ -67,6 +72,7 @@ def run_finalist(inputs: SimulationInputs, parameters: ParameterSet) -> Finalist
     """Run one set in both engines over the whole window; called in a worker process."""
     import time
 
+    from helios_pipeline.reports.performance import set_equity
     from helios_pipeline.simulation.kernel import simulate
     from helios_pipeline.simulation.nautilus import compare, run_backtest
 
@@ -83,6 +89,7 @@ def run_finalist(inputs: SimulationInputs, parameters: ParameterSet) -> Finalist
         kernel_seconds=kernel_seconds,
         nautilus_seconds=nautilus.run_seconds,
         round_trips=kernel.round_trips,
+        equity=set_equity(kernel),
     )
 
 
@@ -117,6 +124,7 @@ def summarise_agreement(results: Sequence[FinalistResult]) -> AgreementSummary:
     group_name="research",
     kinds={"postgres"},
     owners=["team:research"],
+    tags={"stage": "backtest"},
     code_version=CODE_VERSION,
     description="The round's finalists re-run in NautilusTrader: every fill, fee and payment compared with the kernel.",
 )
@@ -144,7 +152,9 @@ def backtest_report(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": round_trips.height,
+            "dagster/column_schema": column_schema(round_trips),
             "agreement": dg.MetadataValue.json(agreement),
-            "finalists": dg.MetadataValue.json(rows),
+            "finalists": rows_table(rows),
+            "equity": picture(draw_equity(results[0].equity, NO_EQUITY), "Equity of the first finalist, in sample"),
         },
     )

@@ -8,6 +8,7 @@ import dagster as dg
 
 from assets.backtest import backtest_report
 from assets.partitions import ROUNDS
+from assets.pictures import rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
 from assets.sweep import load_round
@@ -26,7 +27,7 @@ from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import AgreementSummary, GateResult, Gates, HoldoutRules, WalkForwardSummary
 from helios_pipeline.core.version import content_version
 from helios_pipeline.metrics.pbo import PboResult, pbo
-from helios_pipeline.promotion.decision import Decision, decide_promotion, make_manifest
+from helios_pipeline.promotion.decision import Decision, decide_promotion, gate_rows, make_manifest
 from helios_pipeline.promotion.evidence import Evidence, gather_evidence
 from helios_pipeline.promotion.holdout import HoldoutRequest, look_at_holdout
 from helios_pipeline.simulation.kernel import simulate
@@ -120,6 +121,7 @@ def pipeline_key(research: Research) -> SigningKey:
     group_name="research",
     kinds={"postgres"},
     owners=["team:research"],
+    tags={"stage": "promotion"},
     code_version=CODE_VERSION,
     description="The champion as a signed manifest, or a refusal that names the gate that failed.",
 )
@@ -137,9 +139,9 @@ def promoted_parameters(
         metadata={
             "promoted": decision.promoted,
             "summary": report["summary"],
-            "gates": dg.MetadataValue.table(
-                records=[dg.TableRecord({name: str(cell) for name, cell in gate.items()}) for gate in report["gates"]]
-            ),
+            "verdict": "promoted" if decision.promoted else "refused",
+            "would_have_needed": decision.hurdle.sentence(),
+            "gates": rows_table([asdict(row) for row in gate_rows(decision.gates)]),
         },
     )
 

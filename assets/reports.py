@@ -21,11 +21,12 @@ from assets.walk_forward import walk_forward_report
 from helios_pipeline.adapters.reports.store import ReportStore, StoredReport
 from helios_pipeline.core.keys import PIPELINE_NETWORK, Network
 from helios_pipeline.promotion.decision import gate_rows
-from helios_pipeline.reports.champion_page import NO_EQUITY, champion_verdict, render_champion
+from helios_pipeline.reports.champion_page import champion_verdict, render_champion
 from helios_pipeline.reports.data_quality_page import data_quality_verdict, render_data_quality
 from helios_pipeline.reports.figures import draw_coverage, draw_equity
 from helios_pipeline.reports.page import Verdict
-from helios_pipeline.reports.round_page import render_round, round_verdict, set_equity
+from helios_pipeline.reports.performance import NO_EQUITY, set_equity
+from helios_pipeline.reports.round_page import render_round, round_verdict
 
 STAGE = {"stage": "report"}
 

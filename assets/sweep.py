@@ -8,11 +8,16 @@ import polars as pl
 
 from assets.features import funding_features
 from assets.partitions import ROUNDS
+from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
 from helios_pipeline.adapters.postgres.ledger import LedgerStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
+from helios_pipeline.reports.figures import draw_distribution, draw_heat_map
+from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.sensitivity import influential_parameters
+from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.ledger import ledger_entries
 from helios_pipeline.sweep.narrowing import propose_next_grid
 from helios_pipeline.sweep.rounds import RoundResult, judge_round
@@ -21,6 +26,9 @@ from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
 CODE_VERSION = "1"
 CHUNK_SIZE = 256
 """Sets in one task: some tenths of a second of work, so that price scores are shared and progress still moves."""
+
+BEST_SHOWN = 20
+METRICS_SHOWN = ("proscore2", "sharpe", "net_return", "max_drawdown", "win_rate", "round_trips", "failed_constraints")
 
 
 def sweep_version(research: Research, plan: RoundPlan) -> str:
@@ -101,6 +109,7 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
     group_name="research",
     kinds={"polars", "parquet", "postgres"},
     owners=["team:research"],
+    tags={"stage": "sweep"},
     code_version=CODE_VERSION,
     description="Every parameter set of a round with its metrics, verdict and ProScore2; counted in the ledger.",
 )
@@ -109,11 +118,18 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
     plan = plan_named_round(research, context.partition_key)
     with research.lock("sweep_results", plan.name):
         version = sweep_version(research, plan)
-        summary = store_round(research, plan, run_round(research, plan), version)
+        result = run_round(research, plan)
+        summary = store_round(research, plan, result, version)
+        ids = [instrument.instrument_id for instrument in plan.context.instruments]
+        trials = LedgerStore(research.database()).count_trials(research.market_data, ids, plan.window)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": summary["sets"],
+            "dagster/column_schema": column_schema(result.metrics),
+            **_pictures(result, trials),
+            "best_sets": _best_sets(result),
+            "trials": trials,
             "passed": summary["passed"],
             "failed": dg.MetadataValue.json(summary["failed"]),
             "best": dg.MetadataValue.json(summary["best"]),
@@ -122,3 +138,20 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             "window": dg.MetadataValue.json(summary["window"]),
         },
     )
+
+
+def _pictures(result: RoundResult, trials: int) -> dict[str, dg.MarkdownMetadataValue]:
+    """Where in the grid the Sharpe ratio is high, and how much of it luck could have shown."""
+    metrics, names = result.metrics, influential_parameters(result.metrics)
+    best, days = float(metrics["sharpe"][result.best]), int(metrics["days"][result.best])
+    figure = draw_distribution(metrics["sharpe"].to_numpy(), best=best, luck=luck_sharpe(trials, days), needed=None)
+    shown = {"sharpe_distribution": picture(figure, f"Sharpe ratio of {metrics.height} sets")}
+    if len(names) > 1:
+        words = f"Sharpe ratio, {names[1]} against {names[0]}"
+        shown["heat_map"] = picture(draw_heat_map(metrics, names[0], names[1]), words)
+    return shown
+
+
+def _best_sets(result: RoundResult) -> dg.TableMetadataValue:
+    ranked = result.metrics.sort("passed", "proscore2", "sharpe", descending=True, nulls_last=True)
+    return rows_table(ranked.select(*PARAMETER_NAMES, *METRICS_SHOWN), limit=BEST_SHOWN)

@@ -3,13 +3,17 @@
 from typing import Any
 
 import dagster as dg
+import polars as pl
 
 from assets.partitions import ROUNDS
+from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
 from assets.sweep import CHUNK_SIZE, sweep_results
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.version import content_version
+from helios_pipeline.reports.figures import draw_equity, draw_folds
+from helios_pipeline.reports.performance import NO_EQUITY
 from helios_pipeline.sweep.run import Workers, open_pool
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.result import WalkForwardResult
@@ -48,6 +52,7 @@ def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
     group_name="research",
     kinds={"polars", "postgres"},
     owners=["team:research"],
+    tags={"stage": "walk_forward"},
     code_version=CODE_VERSION,
     description="Fold by fold: what in-sample bars chose, and what that earned on the bars after an embargo.",
 )
@@ -65,9 +70,16 @@ def walk_forward_report(
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
+            "dagster/row_count": result.folds.height,
+            "dagster/column_schema": column_schema(result.folds),
             "summary": dg.MetadataValue.json(report["summary"]),
-            "folds": dg.MetadataValue.table(
-                records=[dg.TableRecord({name: str(cell) for name, cell in row.items()}) for row in report["folds"]]
-            ),
+            "equity": picture(draw_equity(NO_EQUITY, _growth(result)), "Equity and drawdown out of sample"),
+            "sharpe_by_fold": picture(draw_folds(result.folds), "Sharpe ratio in and out of sample per fold"),
+            "folds": rows_table(result.folds),
         },
     )
+
+
+def _growth(result: WalkForwardResult) -> pl.DataFrame:
+    """What 1 had grown to at the end of each out-of-sample day."""
+    return result.equity.select(at=pl.col("day").dt.offset_by("1d"), growth="growth")

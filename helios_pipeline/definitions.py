@@ -27,6 +27,7 @@ from assets.bars import bars_15m
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
 from assets.promotion import promoted_parameters
+from assets.reports import champion_report, data_quality_report, round_report
 from assets.research import Progress, Research
 from assets.sweep import sweep_results
 from assets.walk_forward import walk_forward_report
@@ -120,6 +121,9 @@ def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
             walk_forward_report,
             backtest_report,
             promoted_parameters,
+            round_report,
+            data_quality_report,
+            champion_report,
         ],
         jobs=[daily_refresh, optimization_round, promotion],
         schedules=[refresh_daily],

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
-import polars as pl
-
 from helios_pipeline.core.manifest import Manifest
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.reports.figures import draw_equity, draw_monthly_returns
@@ -22,10 +20,9 @@ from helios_pipeline.reports.page import (
     simulated_warning,
     table_of,
 )
-from helios_pipeline.reports.round_page import gates_table, set_days, set_equity
+from helios_pipeline.reports.performance import NO_EQUITY, set_days, set_equity
+from helios_pipeline.reports.round_page import gates_table
 from helios_pipeline.simulation.record import Simulation
-
-NO_EQUITY = pl.DataFrame(schema={"at": pl.Datetime("us", "UTC"), "growth": pl.Float64})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -136,7 +136,7 @@ def _cross_check(report: DataQualityReport) -> tuple[Block, ...]:
 
 
 def _rest(report: DataQualityReport) -> tuple[Block, ...]:
-    return _listed(report.rest_differences, "The archive has confirmed every value that came from REST first.")
+    return _listed(report.rest_differences, "No value that came from REST differs from the archive's.")
 
 
 def _settlements(report: DataQualityReport) -> tuple[Block, ...]:

@@ -79,12 +79,16 @@ class Picture:
         return _markup(to_svg(self.figure))
 
 
+SHORT = 24
+"""Characters of a cell that is not broken into lines."""
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column; numbers stand at the right."""
+    """A table's column: numbers stand at the right, short words on one line."""
 
     name: str
-    number: bool
+    style: Literal["number", "short", "long"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +176,10 @@ def table_of(
     names = rows.columns if isinstance(rows, pl.DataFrame) else list(rows[0]) if rows else []
     found = rows.to_dicts() if isinstance(rows, pl.DataFrame) else rows
     cells = tuple(tuple(show(row[name], given.get(name)) for name in names) for row in found)
-    columns = tuple(Column(words(name), _all_numbers([row[name] for row in found])) for name in names)
+    columns = tuple(
+        Column(words(name), _style([row[name] for row in found], [row[at] for row in cells]))
+        for at, name in enumerate(names)
+    )
     return Table(columns=columns, rows=cells, caption=caption)
 
 
@@ -209,11 +216,11 @@ def _markup(text: str) -> object:
     return Markup(text)
 
 
-def _all_numbers(values: Sequence[object]) -> bool:
+def _style(values: Sequence[object], cells: Sequence[str]) -> Literal["number", "short", "long"]:
     known = [value for value in values if value is not None]
-    return bool(known) and all(
-        isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in known
-    )
+    if known and all(isinstance(value, int | float | Decimal) and not isinstance(value, bool) for value in known):
+        return "number"
+    return "short" if all(len(cell) <= SHORT for cell in cells) else "long"
 
 
 def _short(number: float) -> str:

@@ -1,7 +1,7 @@
 """The report of one optimization round: the verdict first, then what it rests on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
@@ -9,8 +9,6 @@ import polars as pl
 
 from helios_pipeline.core.records import Costs, Instrument, Window
 from helios_pipeline.core.selection import GateResult
-from helios_pipeline.metrics.deflated_sharpe import expected_maximum_sharpe, no_skill_trials
-from helios_pipeline.metrics.sharpe import ANNUAL
 from helios_pipeline.promotion.decision import gate_rows
 from helios_pipeline.promotion.hurdle import Hurdle
 from helios_pipeline.reports.costs import cost_rows, split_costs
@@ -24,6 +22,7 @@ from helios_pipeline.reports.figures import (
     draw_monthly_returns,
     draw_sensitivity,
 )
+from helios_pipeline.reports.luck import luck_sharpe
 from helios_pipeline.reports.page import (
     Facts,
     Items,
@@ -39,6 +38,7 @@ from helios_pipeline.reports.page import (
     table_of,
     words,
 )
+from helios_pipeline.reports.performance import set_days, set_equity
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.reports.trades import notable_round_trips, round_trip_rows, trade_statistics
 from helios_pipeline.simulation.record import Simulation
@@ -197,7 +197,7 @@ def round_verdict(report: RoundReport) -> Verdict:
         promoted = decision.outcome == "promoted"
         return Verdict(
             word="Promoted." if promoted else "Refused.",
-            sentence=f"Decided {show(decision.decided_at)} UTC. {decision.summary.partition(': ')[2]}",
+            sentence=f"{_outcome(decision.summary)} Decided {show(decision.decided_at)} UTC.",
             tone="good" if promoted else "bad",
         )
     failed = [gate.name for gate in report.gates if not gate.passed]
@@ -213,33 +213,16 @@ def round_verdict(report: RoundReport) -> Verdict:
     return Verdict(word="Not decided yet.", sentence=stands + earlier, tone="open")
 
 
-def luck_sharpe(hurdle: Hurdle) -> float:
-    """Annualised Sharpe ratio that the best of as many trials without skill would be expected to show; NaN for none."""
-    if hurdle.days < 2:
-        return float("nan")
-    return expected_maximum_sharpe(no_skill_trials(hurdle.trials, observations=hurdle.days)) * ANNUAL
-
-
-def set_equity(simulation: Simulation) -> pl.DataFrame:
-    """`at` and `growth` of 1 at every bar close of a simulation."""
-    equity = simulation.equity
-    return equity.select(at="closed_at", growth=pl.col("equity_quote") / pl.col("equity_quote").first())
-
-
-def set_days(simulation: Simulation) -> pl.DataFrame:
-    """`day` (00:00 UTC) and `daily_return` of a simulation's whole days."""
-    ends = pl.Series("end", simulation.day_ends, dtype=pl.Int64)
-    return pl.DataFrame(
-        {
-            "day": (ends * 1_000).cast(pl.Datetime("us", "UTC")).dt.offset_by("-1d"),
-            "daily_return": simulation.daily_returns,
-        }
-    )
-
-
 def gates_table(gates: Sequence[GateResult]) -> Table:
     """Every gate with what was found, what was needed, and what that means."""
-    return table_of([{**asdict(row)} for row in gate_rows(gates)])
+    names = {"gate": "gate", "verdict": "verdict", "value": "found", "needed": "needed", "explanation": "what it means"}
+    return table_of([{shown: getattr(row, name) for name, shown in names.items()} for row in gate_rows(gates)])
+
+
+def _outcome(summary: str) -> str:
+    """A decision's summary without its first word, which stands before it already."""
+    rest = summary.partition(": ")[2]
+    return rest[:1].upper() + rest[1:]
 
 
 def _header(report: RoundReport) -> tuple[tuple[str, str], ...]:
@@ -314,7 +297,7 @@ def _parameters(report: RoundReport) -> Section:
 
 
 def _luck(report: RoundReport) -> Section:
-    luck, hurdle = luck_sharpe(report.hurdle), report.hurdle
+    luck, hurdle = luck_sharpe(report.hurdle.trials, report.hurdle.days), report.hurdle
     observed = float("nan") if hurdle.observed_sharpe is None else hurdle.observed_sharpe
     figure = draw_distribution(
         report.metrics["sharpe"].to_numpy(), best=observed, luck=luck, needed=hurdle.required_sharpe

@@ -66,14 +66,14 @@ MACROS = """\
 {%- if block.caption %}<caption>{{ block.caption }}</caption>{% endif %}
 <thead><tr>
 {%- for column in block.columns -%}
-<th scope="col"{% if column.number %} class="number"{% endif %}>{{ column.name }}</th>
+<th scope="col" class="{{ column.style }}">{{ column.name }}</th>
 {%- endfor -%}
 </tr></thead>
 <tbody>
 {%- for row in block.rows %}
 <tr>
 {%- for column, cell in zip(block.columns, row) -%}
-<td {%- if column.number %} class="number"{% elif cell in tones %} class="{{ tones[cell] }}"{% endif %}>{{ cell }}</td>
+<td class="{{ column.style }}{% if cell in tones %} {{ tones[cell] }}{% endif %}">{{ cell }}</td>
 {%- endfor -%}
 </tr>
 {%- endfor %}
@@ -99,7 +99,7 @@ h2{font-size:1.1rem;margin:2.2rem 0 .6rem;padding-top:.6rem;border-top:1px solid
 .verdict.bad{border-color:var(--bad);background:var(--bad-ground)}
 .verdict.open{border-color:var(--open);background:var(--open-ground)}
 .warning{padding:.6rem .9rem;border:2px dashed var(--open);border-radius:4px;background:var(--open-ground);
-font-weight:600;text-transform:none}
+font-weight:600}
 dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:.35rem 1.4rem;margin:.8rem 0}
 dt{color:var(--soft);font-size:.82rem}
 dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
@@ -115,6 +115,7 @@ caption{text-align:left;color:var(--soft);padding:.2rem 0}
 th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 th{color:var(--soft);font-weight:500;border-bottom-width:2px}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+.short{white-space:nowrap}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}
 .verdict{color:var(--ink)}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}

@@ -4,6 +4,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from filecmp import cmp
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import quote
@@ -71,24 +72,20 @@ class ReportStore:
         return _stored(kind, path) if path.exists() else None
 
     def latest(self, kind: Kind) -> list[StoredReport]:
-        """The report of each name that was made last, the newest first."""
-        return [reports[0] for reports in self._by_name(kind).values()]
+        """The report of each name that was stored last, the newest first."""
+        folders = [latest.parent for latest in (self._folder / kind).glob(f"*/{_LATEST}")]
+        folders.sort(key=lambda folder: (-(folder / _LATEST).stat().st_mtime, folder.name))
+        return [reports[0] for reports in (self.versions(kind, folder.name) for folder in folders) if reports]
 
     def versions(self, kind: Kind, name: str) -> list[StoredReport]:
-        """Every version of a report, the newest first; empty if there is none."""
-        return self._by_name(kind).get(name, [])
-
-    def _by_name(self, kind: Kind) -> dict[str, list[StoredReport]]:
-        """Every version of every name, the newest name and version first."""
-        paths = [path for path in (self._folder / kind).glob("*/*.html") if path.name != _LATEST]
-        found: dict[str, list[StoredReport]] = {}
-        for report in sorted((_stored(kind, path) for path in paths), key=_age):
-            found.setdefault(report.name, []).append(report)
-        return found
-
-
-def _age(report: StoredReport) -> tuple[float, str]:
-    return -report.made_at.timestamp(), report.version
+        """Every version of a report: the latest, then the others, newest first; empty if there is none."""
+        folder = self._folder / kind / _one_part(name)
+        latest = folder / _LATEST
+        found = [_stored(kind, path) for path in folder.glob("*.html") if path.name != _LATEST]
+        # What was stored last may have been made before: settings that return bring their report back.
+        return sorted(
+            found, key=lambda report: (not cmp(report.path, latest, shallow=False), -report.made_at.timestamp())
+        )
 
 
 def _stored(kind: Kind, path: Path) -> StoredReport:

@@ -57,7 +57,9 @@ def draw_equity(in_sample: pl.DataFrame, out_of_sample: pl.DataFrame, *, height:
         out_of_sample: `at` and `growth` of the stitched out-of-sample days; may be empty.
         height: pixels.
     """
-    title = "growth of 1 after all costs; blue: the set, in sample; orange: walk-forward, out of sample"
+    title = "growth of 1 after all costs"
+    title += "" if in_sample.is_empty() else "; blue: the set, in sample"
+    title += "" if out_of_sample.is_empty() else "; orange: walk-forward, out of sample"
     lines = [(frame, colour) for frame, colour in ((in_sample, BLUE), (out_of_sample, ORANGE)) if not frame.is_empty()]
     if not lines:
         return say_nothing_there(title)
