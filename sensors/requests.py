@@ -7,7 +7,7 @@ and don't see runs that a command line started; so failed runs are read from the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -29,7 +29,7 @@ OVERLAP = 100
 appear after a later one was read. What was requested before is known by its key."""
 
 LOOK_BACK = timedelta(days=1)
-"""How far a sensor looks back when it runs for the first time; what is older is history."""
+"""How far a sensor looks back when it runs for the first time, or before its cursor; what is older is history."""
 
 RUN_KEY = "dagster/run_key"
 FAILED = {dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
@@ -41,6 +41,7 @@ class Occurrence:
 
     Attributes:
         event_id: its id in Dagster's event log.
+        happened_at: seconds since 1970.
         trigger: its kind.
         key: names it for good: it holds the run's id, since event ids begin anew with a new event log.
         subject: the asset, or for a failed run the job.
@@ -49,6 +50,7 @@ class Occurrence:
     """
 
     event_id: int
+    happened_at: float
     trigger: Trigger
     key: str
     subject: str
@@ -155,13 +157,20 @@ def decide(reading: Reading, runs: Runs, cursor: int | None) -> Decision:
     )
 
 
+def without_history(reading: Reading, cursor: int, since: float) -> Reading:
+    """A reading without what was passed long ago; nothing beyond the cursor is ever too old."""
+    kept = [each for each in reading.occurrences if each.event_id > cursor or each.happened_at >= since]
+    return replace(reading, occurrences=kept)
+
+
 def request_reviews(context: dg.SensorEvaluationContext, read: Read) -> dg.SensorResult:
     """One tick: read on from the cursor, and start a review of what happened since."""
     instance, cursor = context.instance, None if context.cursor is None else int(context.cursor)
+    since = (datetime.now(UTC) - LOOK_BACK).timestamp()
     if cursor is None:
-        reading = read(instance, None, (datetime.now(UTC) - LOOK_BACK).timestamp())
+        reading = read(instance, None, since)
     else:
-        reading = read(instance, max(0, cursor - OVERLAP), None)
+        reading = without_history(read(instance, max(0, cursor - OVERLAP), None), cursor, since)
     decision = decide(reading, _runs_of(instance, reading.occurrences), cursor)
     for each in decision.given_up:
         context.log.error(

@@ -29,6 +29,7 @@ def read_failed_runs(instance: dg.DagsterInstance, after: int | None, since: flo
     occurrences = [
         Occurrence(
             event_id=event.storage_id,
+            happened_at=event.timestamp,
             trigger="run_failed",
             key=f"run_failed:{event.run_id}",
             subject=str(event.event_log_entry.job_name),
@@ -108,6 +109,7 @@ REVIEW_SENSORS = (failed_runs, failed_checks, walk_forward_reports, promotions)
 def _event_of_asset(trigger: Trigger, event: dg.EventLogRecord, asset: str, partition: str | None) -> Occurrence:
     return Occurrence(
         event_id=event.storage_id,
+        happened_at=event.timestamp,
         trigger=trigger,
         key=f"{trigger}:{event.run_id}:{event.storage_id}",
         subject=asset,

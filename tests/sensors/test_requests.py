@@ -3,7 +3,17 @@
 import dagster as dg
 import pytest
 
-from sensors.requests import ATTEMPTS, OPEN, Attempt, Occurrence, Reading, decide, next_attempt, possible_run_keys
+from sensors.requests import (
+    ATTEMPTS,
+    OPEN,
+    Attempt,
+    Occurrence,
+    Reading,
+    decide,
+    next_attempt,
+    possible_run_keys,
+    without_history,
+)
 
 QUEUED, STARTED = dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.STARTED
 SUCCESS, FAILURE, CANCELED = (
@@ -16,6 +26,7 @@ SUCCESS, FAILURE, CANCELED = (
 def occurrence(event_id, key=None):
     return Occurrence(
         event_id=event_id,
+        happened_at=float(event_id),
         trigger="check_failed",
         key=key or f"check_failed:run:{event_id}",
         subject="bars_15m",
@@ -125,6 +136,14 @@ def test_an_event_that_appears_behind_the_cursor_is_requested_and_the_cursor_sta
     decision = decide(reading(7, 9), runs(e9_0=[SUCCESS]), 9)
 
     assert (requested(decision), decision.cursor) == (["7__attempt0"], 9)
+
+
+def test_behind_the_cursor_history_is_left_alone_beyond_it_nothing_is_too_old():
+    kept = without_history(reading(5, 7, 9, 11), cursor=9, since=8.0)
+
+    assert [each.event_id for each in kept.occurrences] == [9, 11]
+    assert [each.event_id for each in without_history(kept, cursor=9, since=99.0).occurrences] == [11]
+    assert kept.last_event_id == 11
 
 
 def test_two_events_of_one_occurrence_are_one_request():

@@ -209,6 +209,15 @@ def test_what_happened_long_before_the_first_tick_is_history(instance, monkeypat
     assert tick(failed_checks, instance).run_requests == []
 
 
+def test_an_event_that_was_committed_behind_the_cursor_is_requested_while_it_is_new(instance, monkeypatch):
+    make_bars(instance, prices=False)
+    beyond = str(requests.OVERLAP // 2)
+
+    assert len(keys(tick(failed_checks, instance, beyond))) == 1
+    monkeypatch.setattr(requests, "LOOK_BACK", -requests.LOOK_BACK)
+    assert keys(tick(failed_checks, instance, beyond)) == []
+
+
 def test_a_tick_reads_a_bounded_number_of_events(instance, monkeypatch):
     monkeypatch.setattr("sensors.reviews.SCANNED", 3)
     monkeypatch.setattr(requests, "OVERLAP", 0)
