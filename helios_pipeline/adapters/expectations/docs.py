@@ -7,6 +7,7 @@ read, and a counter of who reads it.
 
 import os
 import secrets
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class DataDocs:
                 "result_format": "COMPLETE",
                 "unexpected_index_column_names": [suite.key],
                 "partial_unexpected_count": ROWS_SHOWN,
+                "return_unexpected_index_query": False,
             },
         )
 
@@ -115,14 +117,21 @@ def _unexpected(result: Any, key: str) -> list[tuple[str | None, str]]:  # noqa:
 def _sections(result: Any) -> str:  # noqa: ANN401 - see `DataDocs._run`
     """The sections of Great Expectations' page, without the first, which says what ours says above them."""
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
-    from great_expectations.render.view.view import DefaultJinjaSectionView
 
-    view: Any = DefaultJinjaSectionView()
+    view = _section_view()
     sections = ValidationResultsPageRenderer().render(result).sections[1:]
     return "\n".join(
         str(view.render({"section": section.to_json_dict(), "section_loop": {"index": index}}))
         for index, section in enumerate(sections, start=1)
     )
+
+
+@cache
+def _section_view() -> Any:  # noqa: ANN401 - see `DataDocs._run`
+    """Kept, because a new one would compile every template again, which takes longer than all else on a page."""
+    from great_expectations.render.view.view import DefaultJinjaSectionView
+
+    return DefaultJinjaSectionView()
 
 
 def _replace(path: Path, html: str) -> None:
