@@ -31,6 +31,7 @@ from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredD
 from helios_pipeline.core.calendar import month_start, months_between, next_month
 from helios_pipeline.core.errors import DataError, HeliosError, SettingsError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
+from jobs.abandoned import end_abandoned_runs, run_tags
 
 MONTHLY: dict[str, tuple[dg.AssetsDefinition, MonthlyAsset]] = {
     "raw_klines": (raw_klines, RAW_KLINES),
@@ -80,6 +81,7 @@ def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[
         raise SettingsError(
             f"research.to: expected a month that has begun, {research.now:%Y-%m} at the latest, found {last}."
         )
+    end_abandoned_runs(instance)
     instance.add_dynamic_partitions(str(INSTRUMENTS.name), list(research.settings.research.instruments))
     for step in steps:
         began = time.monotonic()
@@ -183,7 +185,7 @@ def _materialize(
             instance=instance,
             resources={"research": research},
             partition_key=partition_key,
-            tags=tags,
+            tags=run_tags() | (tags or {}),
             run_config=QUIET,
         )
     except dg.Failure as failure:

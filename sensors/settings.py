@@ -6,6 +6,7 @@ from assets.partitions import INSTRUMENTS, ROUNDS
 from assets.research import Research
 from assets.rounds import plan_round
 from helios_pipeline.core.errors import HeliosError
+from jobs.abandoned import end_abandoned_runs
 from sensors.status import default_sensor_status, sensor_seconds
 
 
@@ -17,7 +18,8 @@ from sensors.status import default_sensor_status, sensor_seconds
 )
 def follow_settings(context: dg.SensorEvaluationContext, research: dg.ResourceParam[Research]) -> dg.SensorResult:
     """Partitions that the settings name and the instance does not know."""
-    instance, said = context.instance, []
+    instance = context.instance
+    said = [f"run {run_id} ended with its process" for run_id in end_abandoned_runs(instance)]
     requests: list[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = []
     known = instance.get_dynamic_partitions(str(INSTRUMENTS.name))
     new = [each for each in research.settings.research.instruments if each not in known]

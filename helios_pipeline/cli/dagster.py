@@ -3,13 +3,14 @@
 import ctypes
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,7 +55,8 @@ def write_instance(home: Path, section: "DagsterSection") -> Path:
         "nux": {"enabled": False},
         "concurrency": {
             "runs": {"max_concurrent_runs": section.max_concurrent_runs},
-            "pools": {"granularity": "op", "default_limit": section.venue_requests},
+            # Runs wait for the venue in the queue: a step that waits in its run would keep a core busy.
+            "pools": {"granularity": "run", "default_limit": section.venue_requests},
         },
         # A run whose process died goes on in a new one; a run that says what is wrong needs a person.
         "run_retries": {"enabled": True, "max_retries": 2, "retry_on_asset_or_op_failure": False},
@@ -217,9 +219,19 @@ def _start(command: list[str], environment: dict[str, str]) -> subprocess.Popen[
 
 
 def _first_to_end(children: dict[str, subprocess.Popen[bytes]]) -> str:
-    """Wait until a child ends or a person interrupts; returns its name."""
-    ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)
-    return next((name for name, child in children.items() if ended and child.pid == ended.si_pid), "daemon")
+    """Wait until a child ends or a person interrupts; returns its name.
+
+    By poll, which the kernel never takes up again after a signal: under the handler of Ctrl-C that polars installs it
+    does so with most other waits.
+    """
+    with ExitStack() as opened:
+        waiting, names = select.poll(), {}
+        for name, child in children.items():
+            process = os.pidfd_open(child.pid)
+            opened.callback(os.close, process)
+            waiting.register(process, select.POLLIN)
+            names[process] = name
+        return names[waiting.poll()[0][0]]
 
 
 def _stop(children: list[subprocess.Popen[bytes]]) -> None:
