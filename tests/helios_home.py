@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from helios_pipeline.adapters.postgres.embedded import wait_until_stopped
 from helios_pipeline.adapters.postgres.places import Places
@@ -24,7 +24,7 @@ from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import MarketSettings, SimulatedInstrument
 
 ROOT = Path(__file__).resolve().parents[1]
-BTC = "BTCUSDT-PERP.BINANCE"
+BTC, ETH, SOL = "BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE", "SOLUSDT-PERP.BINANCE"
 MONTHS = ("2025-01", "2025-05")
 DEADLINE_SECONDS = 120.0
 
@@ -130,13 +130,16 @@ class HeliosHome:
         return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
 
     @contextmanager
-    def started(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-        """Start a command in a session of its own; killed at the end of the block if it still runs."""
+    def started(self, *arguments: str, said: int | IO[str] = subprocess.PIPE) -> Iterator[subprocess.Popen[str]]:
+        """Start a command in a session of its own; killed at the end of the block if it still runs.
+
+        What runs for long is given a file for what it says: a pipe that nobody reads fills up and stops it.
+        """
         with subprocess.Popen(
             [*self.command, *arguments],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdout=said,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
@@ -202,33 +205,52 @@ def new_home(parent: str | None, **changes: Any) -> Iterator[HeliosHome]:
         shutil.rmtree(folder)
 
 
-def write_simulated_archive(root: Path, *, edge: float, months: tuple[str, str] = MONTHS) -> None:
-    """A small archive of simulated prices of one instrument."""
-    instrument = SimulatedInstrument(
-        instrument_id=BTC,
-        start_price=Decimal(60_000),
-        tick=Decimal("0.1"),
-        lot=Decimal("0.001"),
-        daily_volatility=0.025,
-        daily_volume=150_000.0,
-        trades_per_day=20_000,
+def small_market(*, edge: float, instruments: Sequence[str] = (BTC,)) -> SimulatedMarket:
+    """A simulated market of some of the instruments of helios.toml."""
+    known = {
+        BTC: (Decimal(60_000), Decimal("0.1"), Decimal("0.001"), 0.025, 150_000.0),
+        ETH: (Decimal(2_500), Decimal("0.01"), Decimal("0.001"), 0.03, 1_500_000.0),
+        SOL: (Decimal(150), Decimal("0.01"), Decimal("0.01"), 0.04, 20_000_000.0),
+    }
+    made = []
+    for instrument in instruments:
+        price, tick, lot, volatility, volume = known[instrument]
+        made.append(
+            SimulatedInstrument(
+                instrument_id=instrument,
+                start_price=price,
+                tick=tick,
+                lot=lot,
+                daily_volatility=volatility,
+                daily_volume=volume,
+                trades_per_day=20_000,
+            )
+        )
+    return SimulatedMarket(
+        MarketSettings(
+            seed=11,
+            instruments=tuple(made),
+            priced_at=datetime(2025, 1, 1, tzinfo=UTC),
+            raw_interval_ms=60_000,
+            factor_share=0.5,
+            edge=edge,
+            edge_half_life=720.0,
+        )
     )
-    settings = MarketSettings(
-        seed=11,
-        instruments=(instrument,),
-        priced_at=datetime(2025, 1, 1, tzinfo=UTC),
-        raw_interval_ms=60_000,
-        factor_share=0.5,
-        edge=edge,
-        edge_half_life=720.0,
-    )
-    market = SimulatedMarket(settings)
-    write_archive(root, market, [BTC], months, metrics_days=1, progress=lambda _done, _total: None)
 
 
-def copy_archive(source: Path, target: Path, months: Sequence[str]) -> Path:
+def write_simulated_archive(
+    root: Path, *, edge: float, months: tuple[str, str] = MONTHS, instruments: Sequence[str] = (BTC,)
+) -> None:
+    """A small archive of simulated prices."""
+    market = small_market(edge=edge, instruments=instruments)
+    write_archive(root, market, instruments, months, metrics_days=1, progress=lambda _done, _total: None)
+
+
+def copy_archive(source: Path, target: Path, months: Sequence[str], instrument: str = BTC) -> Path:
     """The months of one instrument out of an archive; returns `target`."""
-    for path in [*source.glob("SIMULATED.json"), *source.glob("data/futures/um/*/*/BTCUSDT/**/*")]:
+    symbol = instrument.partition("-")[0]
+    for path in [*source.glob("SIMULATED.json"), *source.glob(f"data/futures/um/*/*/{symbol}/**/*")]:
         if path.is_file() and (path.name == "SIMULATED.json" or any(month in path.name for month in months)):
             copy = target / path.relative_to(source)
             copy.parent.mkdir(parents=True, exist_ok=True)
