@@ -12,7 +12,7 @@ from assets.features import FUNDING_FEATURES, INPUTS, funding_features, months_r
 from assets.pictures import rows_table
 from assets.research import Research
 from helios_pipeline.data.bars import DIFFERENCES_SCHEMA
-from helios_pipeline.data.coverage import map_coverage
+from helios_pipeline.data.coverage import covered_until, map_coverage
 from helios_pipeline.data.klines import klines_from_rest
 from helios_pipeline.data.second_source import (
     DISAGREEMENT_SCHEMA,
@@ -181,10 +181,12 @@ def _bar_facts(research: Research, instrument: str) -> Mapping[str, Mapping[str,
 
 def _days_to_compare(research: Research) -> Iterator[tuple[str, date]]:
     for instrument in research.settings.research.instruments:
-        months = research.lake.months("bars_15m", instrument=instrument)
-        count = research.settings.checks.second_source_days
-        for day in sample_days(instrument, months, count=count, until=research.now):
-            yield instrument, day
+        facts = _bar_facts(research, instrument)
+        if facts:
+            until = covered_until(max(facts), facts[max(facts)])
+            count = research.settings.checks.second_source_days
+            for day in sample_days(instrument, list(facts), count=count, until=until):
+                yield instrument, day
 
 
 def _months_to_recompute(research: Research) -> Iterator[tuple[str, str]]:

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import polars as pl
 
-from helios_pipeline.core.calendar import months_between
+from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, months_between
 from helios_pipeline.data.bars import GAPS_SCHEMA, gaps_from_facts
 from helios_pipeline.data.checks import NO_TRADES, join_gaps
 
@@ -65,6 +66,12 @@ def map_coverage(stored: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Cover
         missing_months=pl.DataFrame(absent, schema=MISSING_MONTHS_SCHEMA, orient="row"),
         gaps=pl.concat([COVERAGE_GAPS_SCHEMA.to_frame(), *named]),
     )
+
+
+def covered_until(month: str, facts: Mapping[str, Any]) -> datetime:
+    """Up to where a stored month of bars can be judged: its end, or less while it is not over."""
+    slots = int(facts["bars"]) + sum(int(gap["bars"]) for gap in facts["gaps"])
+    return month_start(month) + slots * BAR_INTERVAL
 
 
 def _gaps(months: Mapping[str, Mapping[str, Any]]) -> pl.DataFrame:

@@ -17,6 +17,7 @@ from assets.checks import CROSS_PARTITION_CHECKS
 from assets.features import FUNDING_FEATURES
 from assets.market_data import RAW_FUNDING_RATES, RAW_KLINES, RAW_OPEN_INTEREST
 from assets.research import Research
+from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.definitions import build_research
 from helios_pipeline.settings import load_settings
@@ -93,6 +94,16 @@ def test_every_check_is_described_and_stops_nothing() -> None:
 )
 def test_what_is_stored_as_it_was_made_passes(made: Research, name: str) -> None:
     assert run(made, name).passed
+
+
+@pytest.mark.parametrize(
+    "name", ["gap_map", "second_source", "minutes_against_15m", "no_look_ahead", "independent_implementation"]
+)
+def test_where_nothing_is_stored_a_check_says_that_it_looked_at_nothing(made: Research, tmp_path, name: str) -> None:
+    evaluation = run(replace(made, lake=Lake(str(tmp_path)), has_tail=True), name)
+
+    assert evaluation.passed
+    assert " 0 " in f" {evaluation.description}"
 
 
 def test_a_month_that_is_missing_between_two_others_is_named(restored: Research) -> None:
@@ -240,6 +251,20 @@ def test_stored_bars_equal_what_the_venue_says_now(made: Research, venue) -> Non
     assert evaluation.passed
     assert evaluation.description == "192 bars of 2 days compared, 0 values differ."
     assert [row["compared"] for row in table(evaluation, "days")] == [96, 96]
+
+
+def test_days_that_are_not_stored_to_their_end_are_not_compared(restored: Research, venue) -> None:
+    bars = stored_bars(restored)
+    for month in MONTHS[:2]:
+        Path(restored.lake.root.path, "bars_15m", BTC, f"{month}.parquet").unlink()
+    where = {"instrument": BTC, "month": MONTHS[2]}
+    begun = restored.lake.read("bars_15m", **where).head(96 + 40)
+    restored.lake.replace("bars_15m", begun, **where, version="x", facts={"bars": begun.height, "gaps": []})
+
+    evaluation = run(venue(bars), "second_source")
+
+    assert evaluation.passed
+    assert table(evaluation, "days") == [{"instrument": BTC, "day": "2025-03-01", "compared": 96}]
 
 
 def test_a_price_that_the_venue_has_otherwise_is_shown(made: Research, venue) -> None:

@@ -2,7 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 
-from helios_pipeline.data.coverage import COVERAGE_GAPS_SCHEMA, COVERAGE_SCHEMA, MISSING_MONTHS_SCHEMA, map_coverage
+from helios_pipeline.data.coverage import (
+    COVERAGE_GAPS_SCHEMA,
+    COVERAGE_SCHEMA,
+    MISSING_MONTHS_SCHEMA,
+    covered_until,
+    map_coverage,
+)
 
 BAR = timedelta(minutes=15)
 BTC, ETH = "BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"
@@ -58,3 +64,10 @@ def test_nothing_stored_is_nothing_covered() -> None:
     assert coverage.instruments.row(0) == (BTC, None, None, 0, 0, *[None] * 6)
     assert coverage.missing_months.schema == MISSING_MONTHS_SCHEMA
     assert coverage.gaps.equals(COVERAGE_GAPS_SCHEMA.to_frame())
+
+
+def test_a_month_that_is_not_over_is_covered_up_to_its_last_judged_slot() -> None:
+    noon = datetime(2024, 1, 5, 12, tzinfo=UTC)
+
+    assert covered_until("2024-01", {"bars": 4 * 96 + 40, "gaps": [gap(noon - 8 * BAR, 8, "missing")]}) == noon
+    assert covered_until("2024-02", {"bars": 29 * 96, "gaps": []}) == datetime(2024, 3, 1, tzinfo=UTC)
