@@ -1,0 +1,197 @@
+"""Reports as assets, made of a small round from end to end."""
+
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import psycopg
+import pytest
+
+from assets.pictures import picture, rows_table
+from assets.reports import champion_report, data_quality_report, report_store, round_report
+from assets.research import Research
+from assets.rounds import plan_round
+from helios_pipeline.adapters.postgres.promotions import PromotionStore
+from helios_pipeline.definitions import build_research
+from helios_pipeline.reports.figures import draw_funding
+from helios_pipeline.settings import load_settings
+from jobs.research import ALL_ASSETS, STEPS, run_steps
+from tests.conftest import renamed, server_url
+from tests.helios_home import MONTHS, SMALL, write_settings, write_simulated_archive
+
+REPORTS = [round_report, data_quality_report, champion_report]
+EVERYTHING = [*ALL_ASSETS, *(each for each in REPORTS if each not in ALL_ASSETS)]
+QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Home:
+    """A home whose round was made and not decided."""
+
+    research: Research
+    instance: dg.DagsterInstance
+    round: str
+
+    def make(self, asset: dg.AssetsDefinition, partition_key: str | None = None) -> dict[str, dg.MetadataValue]:
+        result = dg.materialize(
+            EVERYTHING,
+            selection=[asset],
+            instance=self.instance,
+            resources={"research": self.research},
+            partition_key=partition_key,
+            run_config=QUIET,
+        )
+        (event,) = result.asset_materializations_for_node(asset.key.path[-1])
+        return dict(event.metadata)
+
+    def metadata(self, asset: str) -> dict[str, dg.MetadataValue]:
+        """Of the asset's newest materialization."""
+        event = self.instance.get_latest_materialization_event(dg.AssetKey(asset))
+        assert event is not None
+        return dict(event.asset_materialization.metadata)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory, postgres_server, migrated_template):
+    folder: Path = tmp_path_factory.mktemp("reports")
+    write_simulated_archive(folder / "archive", edge=0.0, months=MONTHS)
+    write_settings(folder / "helios.toml", SMALL | {"data.archive_url": (folder / "archive").as_uri()})
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(server_url(postgres_server, "postgres"), autocommit=True) as connection:
+        connection.execute(f"create database {name} template helios".encode())
+        settings, database = load_settings(folder / "helios.toml", {}), renamed(migrated_template, name)
+        research = build_research(settings, database_url=database.urls.pipeline)
+        with dg.DagsterInstance.ephemeral() as instance:
+            undecided = [
+                step for step in STEPS if step != "promoted_parameters" and "report" not in step.split("_")[1:]
+            ]
+            undecided += ["walk_forward_report", "backtest_report"]
+            list(run_steps(research, instance, undecided))
+            yield Home(research=research, instance=instance, round=plan_round(research).name)
+        connection.execute(f"drop database {name} with (force)".encode())
+
+
+class _Outside(HTMLParser):
+    """Collects everything that a page would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        found = [value for name, value in attrs if name in ("src", "href", "xlink:href") and not value.startswith("#")]
+        self.found += [tag] if tag in ("script", "link", "iframe") else found
+
+
+def fetched_by(html: str) -> list[str]:
+    parser = _Outside()
+    parser.feed(html)
+    return parser.found
+
+
+def test_a_round_is_reported_before_it_is_decided_and_the_holdout_stays_untouched(home):
+    metadata = home.make(round_report, home.round)
+
+    html = Path(metadata["path"].path).read_text()
+    looks = psycopg.connect(home.research.database()).execute("select count(*) from holdout_looks").fetchone()
+    assert metadata["verdict"].text.startswith("Not decided yet.")
+    assert "not been looked at" in html or "gates before the holdout refuse" in html
+    assert looks == (0,)
+
+
+def test_a_decided_round_shows_the_decision(home):
+    home.make(round_report, home.round)
+    list(run_steps(home.research, home.instance, ["promoted_parameters"]))
+
+    metadata = home.make(round_report, home.round)
+
+    (decided,) = PromotionStore(home.research.database()).decisions("paper", limit=1)
+    assert decided.decision.decision == "refused"
+    assert metadata["verdict"].text.startswith("Refused.")
+    assert metadata["report"].url == f"/reports/round/{home.round}/{metadata['version'].text}.html"
+    assert len(report_store(home.research).versions("round", home.round)) == 2
+
+
+def test_an_equal_round_keeps_its_report(home):
+    first = Path(home.make(round_report, home.round)["path"].path)
+    before = first.stat().st_mtime_ns
+
+    again = Path(home.make(round_report, home.round)["path"].path)
+
+    assert (again, again.stat().st_mtime_ns) == (first, before)
+
+
+def test_data_quality_names_every_instrument_and_says_that_the_market_is_simulated(home):
+    metadata = home.make(data_quality_report)
+
+    html = Path(metadata["path"].path).read_text()
+    assert "BTCUSDT-PERP.BINANCE" in html
+    assert "no price in this report is real" in html
+    assert metadata["coverage"].records[0].data["months"] == 5
+
+
+def test_without_a_champion_its_report_says_why(home):
+    list(run_steps(home.research, home.instance, ["promoted_parameters"]))
+
+    metadata = home.make(champion_report)
+
+    html = Path(metadata["path"].path).read_text()
+    assert metadata["verdict"].text.startswith("No champion.")
+    assert "Latest refusal" in html
+    assert home.round in html
+
+
+@pytest.mark.parametrize("asset", REPORTS, ids=lambda asset: asset.key.path[-1])
+def test_reports_fetch_nothing(home, asset):
+    metadata = home.make(asset, home.round if asset is round_report else None)
+
+    assert fetched_by(Path(metadata["path"].path).read_text()) == []
+
+
+@pytest.mark.parametrize(
+    ("asset", "pictures", "tables"),
+    [
+        ("sweep_results", {"heat_map", "sharpe_distribution"}, {"best_sets"}),
+        ("walk_forward_report", {"equity", "sharpe_by_fold"}, {"folds"}),
+        ("backtest_report", {"equity"}, {"finalists"}),
+    ],
+)
+def test_what_a_round_found_is_shown_in_dagster(home, asset, pictures, tables):
+    metadata = home.metadata(asset)
+
+    shown = {name for name, value in metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
+    assert shown == pictures
+    assert all("data:image/png;base64," in metadata[name].md_str for name in pictures)
+    assert all(metadata[name].records for name in tables)
+    assert metadata["dagster/row_count"].value > 0
+    assert metadata["dagster/column_schema"].schema.columns
+
+
+def test_a_table_keeps_numbers_as_numbers_and_leaves_out_what_is_none():
+    rows = [{"name": "a", "count": 2, "share": 0.5}, {"name": None, "count": 3, "share": float("nan")}]
+
+    table = rows_table(rows)
+
+    assert [(column.name, column.type) for column in table.schema.columns] == [
+        ("name", "string"),
+        ("count", "int"),
+        ("share", "float"),
+    ]
+    assert [record.data for record in table.records] == [
+        {"name": "a", "count": 2, "share": 0.5},
+        {"name": None, "count": 3, "share": None},
+    ]
+
+
+def test_a_long_table_is_cut():
+    assert len(rows_table([{"k": k} for k in range(500)], limit=7).records) == 7
+
+
+def test_a_picture_is_one_image_whose_description_can_not_break_out_of_it():
+    from helios_pipeline.data.funding import RAW_FUNDING_SCHEMA
+
+    shown = picture(draw_funding(RAW_FUNDING_SCHEMA.to_frame()), "rates](http://elsewhere) [of\nMay").md_str
+
+    assert shown.startswith("![rates)(http://elsewhere) (of May](data:image/png;base64,")
