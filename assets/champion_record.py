@@ -26,14 +26,25 @@ from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
 CHAMPION_REPORT_VERSION = "1"
 
 
+def champion_report_version(research: Research, network: Network) -> str:
+    """Version that the network's report would have if it were made now."""
+    store = PromotionStore(research.database())
+    history = store.champions(network)
+    return content_version(
+        "champion_report",
+        CHAMPION_REPORT_VERSION,
+        network=network,
+        history=[(row.promotion_id, row.since) for row in history],
+        decisions=[stored.promotion_id for stored in store.decisions(network, limit=1)],
+        objection=_objection(research, _signed(history[0]), network) if history else None,
+    )
+
+
 def gather_champion(research: Research, network: Network) -> ChampionReport:
     """Everything a champion's report shows."""
     store = PromotionStore(research.database())
     history, decisions = store.champions(network), store.decisions(network, limit=1)
-    row = history[0] if history else None
-    signed = (
-        None if row is None else SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
-    )
+    signed = _signed(history[0]) if history else None
     manifest = None if signed is None else _manifest(signed)
     objection = None if signed is None else _objection(research, signed, network)
     return ChampionReport(
@@ -45,7 +56,7 @@ def gather_champion(research: Research, network: Network) -> ChampionReport:
         history=[_reign(each) for each in history],
         refusal=_refusal(decisions),
         simulation=None if manifest is None else _simulation(research, manifest),
-        version=_version(network, history, decisions, objection),
+        version=champion_report_version(research, network),
         made_at=research.now,
     )
 
@@ -57,17 +68,8 @@ def trusted_keys(research: Research, network: Network) -> list[PublicKey]:
     return [*listed, load_key(own).public] if network == "paper" and own.exists() else listed
 
 
-def _version(
-    network: Network, history: list[ChampionRow], decisions: list[StoredDecision], objection: str | None
-) -> str:
-    return content_version(
-        "champion_report",
-        CHAMPION_REPORT_VERSION,
-        network=network,
-        history=[(row.promotion_id, row.since) for row in history],
-        decisions=[stored.promotion_id for stored in decisions],
-        objection=objection,
-    )
+def _signed(row: ChampionRow) -> SignedManifest:
+    return SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
 
 
 def _manifest(signed: SignedManifest) -> Manifest:

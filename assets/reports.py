@@ -7,16 +7,16 @@ import dagster as dg
 
 from assets.backtest import backtest_report
 from assets.bars import bars_15m
-from assets.champion_record import CHAMPION_REPORT_VERSION, gather_champion
+from assets.champion_record import CHAMPION_REPORT_VERSION, champion_report_version, gather_champion
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
 from assets.partitions import ROUNDS
 from assets.pictures import picture, rows_table
 from assets.promotion import promoted_parameters
-from assets.quality_record import DATA_QUALITY_VERSION, gather_data_quality
+from assets.quality_record import DATA_QUALITY_VERSION, data_quality_version, gather_data_quality
 from assets.research import OWNER, Research
-from assets.round_record import ROUND_REPORT_VERSION, gather_round
-from assets.rounds import plan_named_round
+from assets.round_record import ROUND_REPORT_VERSION, gather_round, round_report_version
+from assets.rounds import plan_named_round, plan_round
 from assets.walk_forward import walk_forward_report
 from helios_pipeline.adapters.reports.store import ReportStore, StoredReport
 from helios_pipeline.core.keys import PIPELINE_NETWORK, Network
@@ -39,6 +39,24 @@ def report_store(research: Research) -> ReportStore:
 def market_name(research: Research) -> str:
     """The market as a part of a file's name."""
     return research.market_data.replace(" ", "-")
+
+
+def has_round_report(research: Research) -> bool:
+    """Whether the report of the round in force would be made the same now."""
+    plan = plan_round(research)
+    return report_store(research).find("round", plan.name, version=round_report_version(research, plan)) is not None
+
+
+def has_data_quality_report(research: Research) -> bool:
+    """Whether the report on market data would be made the same now."""
+    version = data_quality_version(research)
+    return report_store(research).find("data-quality", market_name(research), version=version) is not None
+
+
+def has_champion_report(research: Research) -> bool:
+    """Whether the report on the paper champion would be made the same now."""
+    version = champion_report_version(research, PIPELINE_NETWORK)
+    return report_store(research).find("champion", PIPELINE_NETWORK, version=version) is not None
 
 
 def _every(asset: dg.AssetsDefinition) -> dg.AssetDep:

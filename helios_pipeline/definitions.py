@@ -24,6 +24,7 @@ for _package in (assets, jobs, sensors):
 
 from assets.backtest import backtest_report
 from assets.bars import bars_15m
+from assets.checks import CROSS_PARTITION_CHECKS
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
 from assets.promotion import promoted_parameters
@@ -44,8 +45,11 @@ from helios_pipeline.adapters.expectations.docs import DataDocs
 from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
-from jobs.schedules import refresh_daily
-from jobs.selections import daily_refresh, optimization_round, promotion
+from jobs.agent_review import agent_review
+from jobs.schedules import judge_daily, refresh_daily
+from jobs.selections import daily_refresh, data_quality, optimization_round, promotion
+from jobs.upkeep import prune_event_logs, weekly_upkeep
+from sensors.reviews import REVIEW_SENSORS
 from sensors.settings import follow_settings
 
 BACKOFF_SECONDS = 1.0
@@ -125,9 +129,10 @@ def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
             data_quality_report,
             champion_report,
         ],
-        jobs=[daily_refresh, optimization_round, promotion],
-        schedules=[refresh_daily],
-        sensors=[follow_settings],
+        asset_checks=CROSS_PARTITION_CHECKS,
+        jobs=[daily_refresh, data_quality, optimization_round, promotion, agent_review, prune_event_logs],
+        schedules=[refresh_daily, judge_daily, weekly_upkeep],
+        sensors=[follow_settings, *REVIEW_SENSORS],
         resources={"research": dg.ResourceDefinition(lambda _: research())},
         executor=dg.in_process_executor,
     )

@@ -23,6 +23,14 @@ from assets.market_data import (
 from assets.months import MonthlyAsset
 from assets.partitions import INSTRUMENTS, ROUNDS, month_key
 from assets.promotion import decision_version, promoted_parameters
+from assets.reports import (
+    champion_report,
+    data_quality_report,
+    has_champion_report,
+    has_data_quality_report,
+    has_round_report,
+    round_report,
+)
 from assets.research import Research
 from assets.rounds import RoundPlan, plan_round
 from assets.sweep import sweep_results, sweep_version
@@ -45,8 +53,18 @@ OF_ROUND: dict[str, tuple[dg.AssetsDefinition, Callable[[Research, RoundPlan], s
     "walk_forward_report": (walk_forward_report, walk_forward_version),
     "backtest_report": (backtest_report, backtest_version),
 }
-STEPS = (*MONTHLY, *OF_ROUND, "promoted_parameters")
-ALL_ASSETS = [asset for asset, _ in (*MONTHLY.values(), *OF_ROUND.values())] + [promoted_parameters]
+REPORTS: dict[str, tuple[dg.AssetsDefinition, Callable[[Research], bool]]] = {
+    "data_quality_report": (data_quality_report, has_data_quality_report),
+    "round_report": (round_report, has_round_report),
+    "champion_report": (champion_report, has_champion_report),
+}
+"""Each report, and whether the one there is would be made the same now."""
+
+STEPS = (*MONTHLY, *OF_ROUND, "promoted_parameters", *REPORTS)
+ALL_ASSETS = [
+    *(asset for asset, _ in (*MONTHLY.values(), *OF_ROUND.values(), *REPORTS.values())),
+    promoted_parameters,
+]
 
 # Dagster's own account of a run belongs in its UI; the terminal shows Helios's.
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -85,9 +103,7 @@ def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[
     instance.add_dynamic_partitions(str(INSTRUMENTS.name), list(research.settings.research.instruments))
     for step in steps:
         began = time.monotonic()
-        made, unchanged = (
-            _run_months(research, instance, step) if step in MONTHLY else _run_of_round(research, instance, step)
-        )
+        made, unchanged = _run_step(research, instance, step)
         yield StepOutcome(step=step, made=made, unchanged=unchanged, seconds=time.monotonic() - began)
 
 
@@ -99,6 +115,22 @@ def current_decision(research: Research, plan: RoundPlan) -> StoredDecision | No
         if stored.decision.round == plan.name and isinstance(report, dict) and report.get("version") == version:
             return stored
     return None
+
+
+def _run_step(research: Research, instance: dg.DagsterInstance, step: str) -> tuple[int, int]:
+    if step in MONTHLY:
+        return _run_months(research, instance, step)
+    return _run_report(research, instance, step) if step in REPORTS else _run_of_round(research, instance, step)
+
+
+def _run_report(research: Research, instance: dg.DagsterInstance, step: str) -> tuple[int, int]:
+    report, is_current = REPORTS[step]
+    if is_current(research):
+        return 0, 1
+    _materialize(
+        research, instance, report, partition_key=plan_round(research).name if report is round_report else None
+    )
+    return 1, 0
 
 
 def _run_months(research: Research, instance: dg.DagsterInstance, step: str) -> tuple[int, int]:

@@ -9,12 +9,13 @@ from assets.partitions import INSTRUMENTS, month_key
 from assets.research import Research
 from helios_pipeline.core.calendar import next_month
 from jobs.automation import default_schedule_status
-from jobs.selections import daily_refresh
+from jobs.selections import daily_refresh, data_quality
 
 DAILY_REFRESH_CRON = "HELIOS_DAILY_REFRESH_CRON"
 """Environment variable that `helios dagster` sets from `dagster.daily_refresh_cron`."""
 
 USUAL_CRON = "20 0 * * *"
+QUALITY_CRON = "50 0 * * *"
 
 
 def months_to_refresh(at: datetime) -> tuple[str, str]:
@@ -50,3 +51,13 @@ def refresh_daily(
             "dagster/asset_partition_range_end": str(last),
         },
     )
+
+
+judge_daily = dg.ScheduleDefinition(
+    name="data_quality",
+    job=data_quality,
+    cron_schedule=QUALITY_CRON,
+    execution_timezone="UTC",
+    default_status=default_schedule_status(),
+    description="After the refresh: everything stored, judged across months.",
+)

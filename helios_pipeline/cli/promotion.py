@@ -59,9 +59,9 @@ def promote(  # noqa: PLR0913 - one option each
     """
     settings = settings_of(instruments, first, last)
     if not approve:
-        from helios_pipeline.cli.research import run
+        from helios_pipeline.cli.research import DECISION, run
 
-        run(settings, ("promoted_parameters",))
+        run(settings, DECISION)
         return
     if network is None or key is None:
         raise SettingsError(

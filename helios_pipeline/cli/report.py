@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from assets.reports import report_store
 from assets.research import Research
 from assets.rounds import RoundPlan
 from helios_pipeline.adapters.champion.files import champion_path
@@ -84,6 +85,12 @@ def show_decision(research: Research, stored: StoredDecision) -> None:
     else:
         out.print("[bold yellow]Refused.[/] This is a result: nothing will be traded on this evidence.")
     out.print(report["summary"], highlight=False)
+
+
+def show_report(research: Research, plan: RoundPlan) -> None:
+    """Where the round's report is."""
+    for stored in report_store(research).versions("round", plan.name)[:1]:
+        out.print(f"Report: {stored.path}; `helios report round --open` shows it.", highlight=False, soft_wrap=True)
 
 
 def _metrics(metrics: dict[str, Any]) -> str:

@@ -19,9 +19,10 @@ REFUSED = 10
 """Exit code of a refusal, where `--require-champion` asks for one."""
 
 RAW = ("raw_klines", "raw_funding_rates", "raw_open_interest")
+DECISION = ("promoted_parameters", "round_report", "champion_report")
 EVERY_STEP = (
-    *RAW, "bars_15m", "funding_features", "sweep_results", "walk_forward_report", "backtest_report",
-    "promoted_parameters",
+    *RAW, "bars_15m", "funding_features", "data_quality_report", "sweep_results", "walk_forward_report",
+    "backtest_report", *DECISION,
 )  # fmt: skip
 
 FILES = "archive files"
@@ -136,7 +137,7 @@ def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
 def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) -> bool:  # noqa: ANN401
     """Show what the steps came to; returns whether they ended in a promotion."""
     from assets.rounds import plan_round
-    from helios_pipeline.cli.report import show_data, show_decision, show_round
+    from helios_pipeline.cli.report import show_data, show_decision, show_report, show_round
 
     if "bars_15m" in steps:
         show_data(given)
@@ -151,6 +152,7 @@ def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) ->
     if promoted:
         _bring_file_up_to_date(given)
     show_decision(given, decision)
+    show_report(given, plan)
     return promoted
 
 

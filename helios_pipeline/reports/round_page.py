@@ -1,5 +1,6 @@
 """The report of one optimization round: the verdict first, then what it rests on."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -42,6 +43,7 @@ from helios_pipeline.reports.performance import set_days, set_equity
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.reports.trades import notable_round_trips, round_trip_rows, trade_statistics
 from helios_pipeline.simulation.record import Simulation
+from helios_pipeline.sweep.grid import PARAMETER_NAMES
 
 METRIC_FORMS = {
     "sharpe": ".2f",
@@ -315,14 +317,17 @@ def _luck(report: RoundReport) -> Section:
 
 
 def _walk_forward(report: RoundReport) -> Section:
-    folds = report.folds.select(FOLD_COLUMNS)
-    chosen = report.folds.select("fold", chosen=pl.col("parameters"))
+    folds = report.folds.select(FOLD_COLUMNS).with_columns(pl.col(pl.Datetime).dt.date())
+    chosen = [
+        {"fold": fold, **(json.loads(parameters) if parameters else dict.fromkeys(PARAMETER_NAMES))}
+        for fold, parameters in report.folds.select("fold", "parameters").iter_rows()
+    ]
     return Section(
         "Walk-forward",
         (
             Picture(draw_folds(report.folds), "Sharpe ratio in and out of sample per fold"),
             table_of(folds, FOLD_FORMS),
-            table_of(chosen, caption="what each fold chose in sample"),
+            table_of(chosen, dict.fromkeys(PARAMETER_NAMES, "g"), caption="what each fold chose in sample"),
         ),
     )
 
@@ -337,8 +342,8 @@ def _costs(report: RoundReport) -> Section:
             Picture(draw_cost_split(split), "Profit before costs, each cost, and what was left"),
             table_of(rows, {"quote": "+,.2f", "of_equity": "+.2%"}),
             Text(
-                f"Charged: fee {costs.fee_fraction * 10_000:f} bps, half spread {costs.half_spread_bps:f} bps, "
-                f"slippage {costs.slippage_bps:f} bps, stop slippage {costs.stop_slippage_bps:f} bps."
+                f"Charged: fee {(costs.fee_fraction * 10_000).normalize():f} bps, "
+                f"half spread {costs.half_spread_bps:f} bps, slippage {costs.slippage_bps:f} bps, stop slippage {costs.stop_slippage_bps:f} bps."
             ),
         ),
     )

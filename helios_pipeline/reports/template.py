@@ -89,7 +89,7 @@ STYLE = """
 --link:#79b3ea;--good:#6fd0a4;--good-ground:#12301f;--bad:#f0929f;--bad-ground:#3a171d;--open:#e8c46b;
 --open-ground:#33290f}}
 *{box-sizing:border-box}
-body{margin:0 auto;max-width:62rem;padding:1.5rem 1rem 3rem;background:var(--ground);color:var(--ink);
+body{margin:0 auto;max-width:68rem;padding:1.5rem 1rem 3rem;background:var(--ground);color:var(--ink);
 font:15px/1.5 system-ui,"Segoe UI",Roboto,"Helvetica Neue",Arial,sans-serif}
 h1{font-size:1.5rem;margin:.1rem 0 .6rem;overflow-wrap:anywhere}
 h2{font-size:1.1rem;margin:2.2rem 0 .6rem;padding-top:.6rem;border-top:1px solid var(--rule)}
@@ -116,6 +116,8 @@ th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px s
 th{color:var(--soft);font-weight:500;border-bottom-width:2px}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .short{white-space:nowrap}
+th.number,th.short{white-space:normal}
+td.long{min-width:16rem}
 .good{color:var(--good)}.bad{color:var(--bad)}.open{color:var(--open)}
 .verdict{color:var(--ink)}
 footer{margin-top:2.5rem;color:var(--soft);font-size:.85rem}

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 OVER_WORDS: dict[Over, str] = {"median": "median over", "best": "best of"}
 CELL_HEIGHT = 34
-PAIR_SIZE, PAIR_GAP = 130, 8
+PAIR_SIZE, PAIR_GAP = 100, 7
 SENSITIVITY_COLUMNS = 4
 SENSITIVITY_HEIGHT = 130
 BINS = 60
