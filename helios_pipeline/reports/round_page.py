@@ -343,7 +343,8 @@ def _costs(report: RoundReport) -> Section:
             table_of(rows, {"quote": "+,.2f", "of_equity": "+.2%"}),
             Text(
                 f"Charged: fee {(costs.fee_fraction * 10_000).normalize():f} bps, "
-                f"half spread {costs.half_spread_bps:f} bps, slippage {costs.slippage_bps:f} bps, stop slippage {costs.stop_slippage_bps:f} bps."
+                f"half spread {costs.half_spread_bps:f} bps, slippage {costs.slippage_bps:f} bps, "
+                f"stop slippage {costs.stop_slippage_bps:f} bps."
             ),
         ),
     )
