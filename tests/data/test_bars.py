@@ -160,6 +160,7 @@ def test_the_first_bar_of_a_span_is_judged_by_the_day_before() -> None:
     assert result.quarantine.height == 1
 
 
+@settings(deadline=None)
 @given(
     closes=st.lists(st.sampled_from([20.0, 45.0, 100.0, 230.0, 500.0]), min_size=2, max_size=24), cut=st.integers(1, 23)
 )
