@@ -16,7 +16,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 from helios_pipeline.core.calendar import days_of_month, next_month
 from simulated_venues.archive import klines_csv, metrics_csv, write_archive
-from simulated_venues.bars import aggregate_bars
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import RAW_BARS_PER_BAR, SimulatedInstrument
 
@@ -47,10 +46,9 @@ def write_published(root: Path, market: SimulatedMarket, instruments: Sequence[s
 
 
 def _publish_klines(root: Path, market: SimulatedMarket, instrument: SimulatedInstrument, day: datetime) -> None:
-    bars = market.bars(instrument.instrument_id, day, day + DAY, raw_bars=1)
     for interval, raw_bars in RAW_BARS.items():
         folder = root / UM / "daily" / "klines" / instrument.symbol / interval
-        csv = klines_csv(aggregate_bars(bars, raw_bars) if raw_bars > 1 else bars, instrument)
+        csv = klines_csv(market.bars(instrument.instrument_id, day, day + DAY, raw_bars=raw_bars), instrument)
         publish(folder / f"{instrument.symbol}-{interval}-{day:%Y-%m-%d}.zip", csv)
 
 
@@ -86,8 +84,7 @@ class RestOfMarket:
         instrument, raw_bars = self._instrument(query), RAW_BARS[query["interval"]]
         first, last = _span(query)
         span = min(last, first + timedelta(minutes=raw_bars) * int(query["limit"]))
-        bars = self.market.bars(instrument.instrument_id, first, span, raw_bars=1)
-        csv = klines_csv(aggregate_bars(bars, raw_bars) if raw_bars > 1 else bars, instrument)
+        csv = klines_csv(self.market.bars(instrument.instrument_id, first, span, raw_bars=raw_bars), instrument)
         integers = (0, 6, 8)
         rows = [line.split(",") for line in csv.decode().splitlines()[1:]]
         return [[int(cell) if k in integers else cell for k, cell in enumerate(row)] for row in rows]
