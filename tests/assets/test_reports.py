@@ -17,7 +17,7 @@ from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.definitions import build_research
 from helios_pipeline.reports.figures import draw_funding
 from helios_pipeline.settings import load_settings
-from jobs.research import ALL_ASSETS, STEPS, run_steps
+from jobs.research import ALL_ASSETS, MONTHLY, run_steps
 from tests.conftest import renamed, server_url
 from tests.helios_home import MONTHS, SMALL, write_settings, write_simulated_archive
 
@@ -64,11 +64,8 @@ def home(tmp_path_factory, postgres_server, migrated_template):
         settings, database = load_settings(folder / "helios.toml", {}), renamed(migrated_template, name)
         research = build_research(settings, database_url=database.urls.pipeline)
         with dg.DagsterInstance.ephemeral() as instance:
-            undecided = [
-                step for step in STEPS if step != "promoted_parameters" and "report" not in step.split("_")[1:]
-            ]
-            undecided += ["walk_forward_report", "backtest_report"]
-            list(run_steps(research, instance, undecided))
+            steps = [*MONTHLY, "sweep_results", "walk_forward_report", "backtest_report"]
+            list(run_steps(research, instance, steps))
             yield Home(research=research, instance=instance, round=plan_round(research).name)
         connection.execute(f"drop database {name} with (force)".encode())
 
@@ -95,7 +92,8 @@ def test_a_round_is_reported_before_it_is_decided_and_the_holdout_stays_untouche
     metadata = home.make(round_report, home.round)
 
     html = Path(metadata["path"].path).read_text()
-    looks = psycopg.connect(home.research.database()).execute("select count(*) from holdout_looks").fetchone()
+    with psycopg.connect(home.research.database()) as connection:
+        looks = connection.execute("select count(*) from holdout_looks").fetchone()
     assert metadata["verdict"].text.startswith("Not decided yet.")
     assert "not been looked at" in html or "gates before the holdout refuse" in html
     assert looks == (0,)
