@@ -112,7 +112,7 @@ figure svg{display:block;width:100%;min-width:34rem;height:auto;max-width:52rem}
 figure svg text{font-family:inherit!important}
 table{border-collapse:collapse;width:100%;font-size:.88rem;margin:.6rem 0}
 caption{text-align:left;color:var(--soft);padding:.2rem 0}
-th,td{padding:.3rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
+th,td{padding:.3rem .42rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--rule)}
 th{color:var(--soft);font-weight:500;border-bottom-width:2px}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .short{white-space:nowrap}
