@@ -30,13 +30,15 @@ def champion_report_version(research: Research, network: Network) -> str:
     """Version that the network's report would have if it were made now."""
     store = PromotionStore(research.database())
     history = store.champions(network)
+    objection = _objection(research, _signed(history[0]), network) if history else None
     return content_version(
         "champion_report",
         CHAMPION_REPORT_VERSION,
         network=network,
         history=[(row.promotion_id, row.since) for row in history],
         decisions=[stored.promotion_id for stored in store.decisions(network, limit=1)],
-        objection=_objection(research, _signed(history[0]), network) if history else None,
+        # An expired manifest is told by the present instant, which must not make every report a new one.
+        objection=None if objection is None else objection.replace(str(research.now), "now"),
     )
 
 
