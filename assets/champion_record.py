@@ -7,13 +7,13 @@ import polars as pl
 from assets.research import Research
 from assets.round_record import gates_on_record
 from assets.rounds import MARKET_DATA
-from helios_pipeline.adapters.keys.files import load_key
+from helios_pipeline.adapters.keys.files import trusted_keys
 from helios_pipeline.adapters.postgres.promotions import ChampionRow, PromotionStore, StoredDecision
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, months_between
 from helios_pipeline.core.canonical import from_document, parse_canonical
 from helios_pipeline.core.errors import DataError, ManifestError
-from helios_pipeline.core.keys import Network, PublicKey
+from helios_pipeline.core.keys import Network
 from helios_pipeline.core.manifest import Deployment, Manifest, SignedManifest, verify_manifest
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.version import content_version
@@ -63,13 +63,6 @@ def gather_champion(research: Research, network: Network) -> ChampionReport:
     )
 
 
-def trusted_keys(research: Research, network: Network) -> list[PublicKey]:
-    """Keys that may sign for a network here: those of helios.toml and, for paper, this home's own."""
-    listed = [PublicKey.parse(text) for text in research.settings.keys.model_dump()[network]]
-    own = research.settings.home / "keys" / "pipeline.json"
-    return [*listed, load_key(own).public] if network == "paper" and own.exists() else listed
-
-
 def _signed(row: ChampionRow) -> SignedManifest:
     return SignedManifest.from_record(row.manifest, key_id=row.key_id, signature=row.signature)
 
@@ -83,10 +76,10 @@ def _objection(research: Research, signed: SignedManifest, network: Network) -> 
     deployment = Deployment(
         network=network, bar_seconds=int(BAR_INTERVAL.total_seconds()), strategy_version=STRATEGY_VERSION
     )
+    trusted = trusted_keys(research.settings.home, research.settings.keys.model_dump())
+    keys = {name: [key for key, _ in listed] for name, listed in trusted.items()}
     try:
-        verify_manifest(
-            signed, deployment=deployment, trusted={network: trusted_keys(research, network)}, now=research.now
-        )
+        verify_manifest(signed, deployment=deployment, trusted=keys, now=research.now)
     except ManifestError as error:
         return str(error)
     return None

@@ -129,16 +129,16 @@ def replace_months(context: dg.AssetExecutionContext, research: Research, asset:
     """
     try:
         yield from _replace_all(context, research, asset)
-    except HeliosError as error:
+    except Exception as error:  # the asset's retry policy would try again, for minutes, whatever is raised
         again = isinstance(error, UnreachableError) and research.unattended
-        raise dg.Failure(str(error), allow_retries=again) from error
+        raise dg.Failure(str(error) or repr(error), allow_retries=again) from error
 
 
 def _replace_all(context: dg.AssetExecutionContext, research: Research, asset: MonthlyAsset) -> MonthEvents:
-    if context.run_tags.get(REFRESH_TAG) == "true":
+    if context.run.tags.get(REFRESH_TAG) == "true":
         research = replace(research, refresh=True)
     keys = {instrument_and_month(key): str(key) for key in context.partition_keys}
-    earlier = _left_out_earlier(context)
+    earlier = _left_out_earlier(context, asset)
     progress = _Progress(
         blocked={month: reason for month in keys if (reason := _what_blocks(month, earlier)) is not None}
     )
@@ -147,6 +147,9 @@ def _replace_all(context: dg.AssetExecutionContext, research: Research, asset: M
         plans = asset.compare(research, wanted)
         _prepare(asset, research, plans)
         unchanged = [month for month in wanted if month not in plans]
+        for month in unchanged:
+            # The source was repaired to what had been stored before it was damaged.
+            asset.forget_refusal(research, month)
         yield from _record_unrecorded(context, research, asset, unchanged)
         for done, (month, plan) in enumerate(plans.items(), start=1):
             yield from _replace_month(research, asset, month, plan, progress)
@@ -228,7 +231,7 @@ def _shown_month(research: Research, asset: MonthlyAsset, month: Month, judged: 
         "picture": picture(asset.draw(research, month, made), f"{asset.name} of {month[0]} in {month[1]}"),
         **_shown_facts({**made.facts, "quarantined_rows": 0 if made.quarantine is None else made.quarantine.height}),
     }
-    links = {outcome.check: outcome.facts["url"] for outcome in judged.outcomes if "url" in outcome.facts}
+    links = {outcome.check: outcome.facts["page"] for outcome in judged.outcomes if "page" in outcome.facts}
     return shown | {name: dg.MetadataValue.url(str(url)) for name, url in links.items()}
 
 
@@ -301,16 +304,18 @@ def _decoded(rows: pl.Series) -> list[dict[str, Any]]:
     return [json.loads(row) for row in rows]
 
 
-def _left_out_earlier(context: dg.AssetExecutionContext) -> dict[Month, str]:
-    """Months that earlier steps of this run left out, with the check that says why."""
+def _left_out_earlier(context: dg.AssetExecutionContext, asset: MonthlyAsset) -> dict[Month, str]:
+    """Months that earlier steps of this run left out of what this asset is made from, each with the first of them."""
+    graph = context.job_def.asset_layer.asset_graph
+    read = graph.get_ancestor_asset_keys(dg.AssetKey(asset.name))
     records = context.instance.event_log_storage.get_records_for_run(
-        context.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
+        context.run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION
     ).records
     left_out: dict[Month, str] = {}
     for record in records:
         event = record.event_log_entry.dagster_event
         evaluation: Any = event.event_specific_data if event else None
-        listed = evaluation.metadata.get("left_out") if evaluation else None
+        listed = evaluation.metadata.get("left_out") if evaluation and evaluation.asset_key in read else None
         for instrument, month in listed.value if listed is not None else []:
             asset = evaluation.asset_key.to_user_string()
             left_out.setdefault((instrument, month), f"{asset} of {instrument} {month} was left out before")

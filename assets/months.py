@@ -136,8 +136,12 @@ class MonthlyAsset:
             "checks": [_verdict(outcome) for outcome in outcomes],
         }
         research.lake.replace(self.name, made.frame, **where, version=version, facts=facts)
-        research.lake.remove(f"refused/{self.name}", **where)
+        self.forget_refusal(research, month)
         return Judged(made=made, outcomes=outcomes, version=version, stored=True)
+
+    def forget_refusal(self, research: Research, month: Month) -> None:
+        """A refused attempt counts no longer: the month is stored as it would be made now."""
+        research.lake.remove(f"refused/{self.name}", instrument=month[0], month=month[1])
 
     def refused(self, research: Research) -> dict[Month, pl.DataFrame]:
         """Months whose last attempt was refused and that were not stored since, with `REFUSED_SCHEMA` rows."""

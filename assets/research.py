@@ -27,6 +27,27 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """The resource of jobs that keep house: it asks no archive, so it is there when the archive is not.
+
+    Attributes:
+        settings: what is in force.
+        database_url: PostgreSQL as role `helios_pipeline`; None where none is running.
+    """
+
+    settings: Settings
+    database_url: str | None
+
+    def database(self) -> str:
+        """The database's address.
+
+        Raises:
+            DatabaseError: this process was started without one.
+        """
+        return _required(self.database_url)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Research:
     """The one resource of the assets.
 
@@ -67,15 +88,19 @@ class Research:
         Raises:
             DatabaseError: this process was started without one.
         """
-        if self.database_url is None:
-            raise DatabaseError(
-                "database: expected an address in HELIOS_PIPELINE_DATABASE_URL, found none. Start Dagster with "
-                "`helios dagster`, which brings the database up and passes its address on."
-            )
-        return self.database_url
+        return _required(self.database_url)
 
     @contextmanager
     def lock(self, asset: str, *partitions: str) -> Iterator[None]:
         """Keep every other process off some partitions of an asset while they are replaced."""
         with partition_lock(self.database(), f"{self.market_data}/{asset}", *partitions):
             yield
+
+
+def _required(database_url: str | None) -> str:
+    if database_url is None:
+        raise DatabaseError(
+            "database: expected an address in HELIOS_PIPELINE_DATABASE_URL, found none. Start Dagster with "
+            "`helios dagster`, which brings the database up and passes its address on."
+        )
+    return database_url

@@ -29,7 +29,7 @@ from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
 from assets.promotion import promoted_parameters
 from assets.reports import champion_report, data_quality_report, round_report
-from assets.research import Progress, Research
+from assets.research import Installation, Progress, Research
 from assets.sweep import sweep_results
 from assets.walk_forward import walk_forward_report
 from helios_pipeline.adapters.binance.archive import (
@@ -112,8 +112,8 @@ def build_research(
     )
 
 
-def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
-    """The code location, with its resource built when a run needs it: loading it asks no network and no database."""
+def make_definitions(research: Callable[[], Research], installation: Callable[[], Installation]) -> dg.Definitions:
+    """The code location, with its resources built when a run needs it: loading it asks no network and no database."""
     return dg.Definitions(
         assets=[
             raw_klines,
@@ -133,7 +133,10 @@ def make_definitions(research: Callable[[], Research]) -> dg.Definitions:
         jobs=[daily_refresh, data_quality, optimization_round, promotion, agent_review, prune_event_logs],
         schedules=[refresh_daily, judge_daily, weekly_upkeep],
         sensors=[follow_settings, *REVIEW_SENSORS],
-        resources={"research": dg.ResourceDefinition(lambda _: research())},
+        resources={
+            "research": dg.ResourceDefinition(lambda _: research()),
+            "installation": dg.ResourceDefinition(lambda _: installation()),
+        },
         executor=dg.in_process_executor,
     )
 
@@ -146,10 +149,14 @@ def _market_data(archive_url: str, archive: Callable[[], AbstractContextManager[
         return opened.market_data_identity()
 
 
+def _installation_of_the_environment() -> Installation:
+    settings = load_settings(Path(os.environ.get("HELIOS_CONFIG", "helios.toml")), os.environ)
+    return Installation(settings=settings, database_url=os.environ.get("HELIOS_PIPELINE_DATABASE_URL"))
+
+
 def _research_of_the_environment() -> Research:
-    path = Path(os.environ.get("HELIOS_CONFIG", "helios.toml"))
-    settings = load_settings(path, os.environ)
-    return build_research(settings, database_url=os.environ.get("HELIOS_PIPELINE_DATABASE_URL"), unattended=True)
+    installation = _installation_of_the_environment()
+    return build_research(installation.settings, database_url=installation.database_url, unattended=True)
 
 
-defs = make_definitions(_research_of_the_environment)
+defs = make_definitions(_research_of_the_environment, _installation_of_the_environment)

@@ -1,1 +1,1 @@
-"""Dagster jobs: selections of assets."""
+"""Dagster jobs: which assets are made together, when, and what keeps house."""

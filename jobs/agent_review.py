@@ -5,7 +5,7 @@ from typing import cast, get_args
 
 import dagster as dg
 
-from assets.research import Research
+from assets.research import Installation
 from helios_pipeline.adapters.postgres.reviews import ReviewRequest, ReviewStore, Trigger
 from jobs.evidence import bounded, evidence_of_check, evidence_of_materialization, evidence_of_run
 
@@ -58,7 +58,7 @@ def subject_of(config: ReviewConfig, evidence: Mapping[str, object]) -> str:
     description="Keeps what happened with its evidence; asked again for the same thing, it changes nothing.",
 )
 def record_review_request(
-    context: dg.OpExecutionContext, config: ReviewConfig, research: dg.ResourceParam[Research]
+    context: dg.OpExecutionContext, config: ReviewConfig, installation: dg.ResourceParam[Installation]
 ) -> None:
     """Record one request."""
     evidence = gather_evidence(context.instance, config)
@@ -70,7 +70,7 @@ def record_review_request(
         run_id=config.run_id,
         evidence=bounded(evidence),
     )
-    new = ReviewStore(research.database()).request(request)
+    new = ReviewStore(installation.database()).request(request)
     context.log.info(f"{config.trigger_key}: {'recorded' if new else 'was recorded before'}.")
 
 

@@ -37,7 +37,7 @@ from assets.sweep import sweep_results, sweep_version
 from assets.walk_forward import walk_forward_report, walk_forward_version
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
 from helios_pipeline.core.calendar import month_start, months_between, next_month
-from helios_pipeline.core.errors import DataError, HeliosError, SettingsError
+from helios_pipeline.core.errors import DataError, SettingsError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from jobs.abandoned import end_abandoned_runs, run_tags
 
@@ -221,6 +221,4 @@ def _materialize(
             run_config=QUIET,
         )
     except dg.Failure as failure:
-        if isinstance(failure.__cause__, HeliosError):
-            raise failure.__cause__ from None
-        raise
+        raise failure.__cause__ or failure from None

@@ -3,12 +3,12 @@
 import os
 import shutil
 from collections.abc import Collection
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 
-from assets.research import Research
+from assets.research import Installation
 from helios_pipeline.adapters.postgres.event_logs import EventLogStore
 from helios_pipeline.core.errors import DatabaseError
 from jobs.automation import default_schedule_status
@@ -52,11 +52,13 @@ def bytes_in(folder: Path) -> int:
 
 
 @dg.op(description="Removes events and printed output of runs that ended long ago; every present state stays.")
-def prune_old_runs(context: dg.OpExecutionContext, config: PruneConfig, research: dg.ResourceParam[Research]) -> None:
+def prune_old_runs(
+    context: dg.OpExecutionContext, config: PruneConfig, installation: dg.ResourceParam[Installation]
+) -> None:
     """Prune runs that ended more than `dagster.keep_event_logs_days` ago."""
-    days = research.settings.dagster.keep_event_logs_days
+    days = installation.settings.dagster.keep_event_logs_days
     store = EventLogStore(dagster_database())
-    runs = store.ended_before(research.now - timedelta(days=days))
+    runs = store.ended_before(datetime.now(UTC) - timedelta(days=days))
     pruned = store.count(runs) if config.dry_run else store.prune(runs)
     folders = output_folders(Path(context.instance.storage_directory()), runs)
     freed = sum(bytes_in(folder) for folder in folders)

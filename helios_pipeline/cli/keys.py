@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from helios_pipeline.adapters.keys.files import load_key, new_key
+from helios_pipeline.adapters.keys.files import load_key, new_key, trusted_keys
 from helios_pipeline.cli.terminal import out, settings_of, table
 from helios_pipeline.core.errors import SettingsError
-from helios_pipeline.core.keys import NETWORKS, PublicKey
+from helios_pipeline.core.keys import NETWORKS
 
 app = typer.Typer(no_args_is_help=True, help="Keys that sign champions.")
 
@@ -49,12 +49,3 @@ def show(
         for key, where in trusted:
             rows.add_row(network, key.key_id, key.purpose, where)
     out.print(rows)
-
-
-def trusted_keys(home: Path, listed: dict[str, tuple[str, ...]]) -> dict[str, list[tuple[PublicKey, str]]]:
-    """Public keys per network with where they stand: helios.toml and, for paper, this home's own pipeline key."""
-    trusted = {network: [(PublicKey.parse(text), "helios.toml") for text in texts] for network, texts in listed.items()}
-    own = home / "keys" / "pipeline.json"
-    if own.exists():
-        trusted["paper"].append((load_key(own).public, str(own)))
-    return trusted

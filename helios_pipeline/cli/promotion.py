@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from helios_pipeline.adapters.champion.files import write_champion
-from helios_pipeline.adapters.keys.files import load_key
+from helios_pipeline.adapters.keys.files import load_key, trusted_keys
 from helios_pipeline.cli.champion_file import bring_file_up_to_date, signed_manifest
-from helios_pipeline.cli.keys import trusted_keys
 from helios_pipeline.cli.terminal import First, Instruments, Last, State, open_database, out, settings_of, table
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError, SettingsError

@@ -18,7 +18,6 @@ from assets.features import FUNDING_FEATURES
 from assets.market_data import RAW_FUNDING_RATES, RAW_KLINES, RAW_OPEN_INTEREST
 from assets.research import Research
 from helios_pipeline.adapters.lake.store import Lake
-from helios_pipeline.core.errors import DataError
 from helios_pipeline.definitions import build_research
 from helios_pipeline.settings import load_settings
 from tests.helios_home import BTC, SMALL, write_settings, write_simulated_archive
@@ -278,6 +277,8 @@ def test_a_price_that_the_venue_has_otherwise_is_shown(made: Research, venue) ->
     assert all(row["second_source"] > row["stored"] for row in rows)
 
 
-def test_a_venue_that_does_not_answer_is_an_error_and_no_pass(made: Research) -> None:
-    with pytest.raises(DataError, match=r"127\.0\.0\.1:9"):
-        run(replace(made, has_tail=True), "second_source")
+def test_a_venue_that_does_not_answer_is_a_warning_and_no_pass(made: Research) -> None:
+    evaluation = run(replace(made, has_tail=True), "second_source")
+
+    assert (evaluation.passed, evaluation.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "127.0.0.1:9" in evaluation.description

@@ -7,7 +7,6 @@ import dagster as dg
 import pytest
 
 from assets.partitions import INSTRUMENTS, month_key
-from helios_pipeline.core.errors import DatabaseError
 from helios_pipeline.definitions import defs
 from tests.helios_home import BTC, SMALL, copy_archive, write_settings, write_simulated_archive
 
@@ -57,7 +56,7 @@ def test_the_refresh_of_one_month_makes_and_records_every_asset_of_it(run_job, t
 
 
 def test_without_a_database_a_run_says_how_to_start_dagster(run_job, tmp_path):
-    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(DatabaseError, match="helios dagster"):
+    with dg.DagsterInstance.ephemeral() as instance, pytest.raises(dg.Failure, match="helios dagster"):
         run_job(instance)
 
     assert list(tmp_path.rglob("*.parquet")) == []

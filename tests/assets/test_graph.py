@@ -21,7 +21,7 @@ import socket, sys
 def refuse(*_): raise AssertionError("the definitions opened a connection")
 socket.socket.connect = refuse
 import helios_pipeline.definitions as d
-heavy = {"nautilus_trader", "pandera", "matplotlib", "psycopg2"} & set(sys.modules)
+heavy = {"great_expectations", "nautilus_trader", "pandera", "matplotlib", "psycopg2"} & set(sys.modules)
 print(len(d.defs.resolve_all_asset_specs()), sorted(heavy))
 """
 
@@ -40,13 +40,23 @@ def described():
             "kinds": sorted(spec.kinds),
             "code_version": spec.code_version,
             "described": bool(spec.description),
+            "tags": {name: value for name, value in spec.tags.items() if not name.startswith("dagster/")},
+            "columns": "dagster/column_schema" in spec.metadata,
+            "freshness": type(spec.freshness_policy).__name__ if spec.freshness_policy else None,
+            "checks": sorted(check.name for check in graph.get_check_keys_for_assets({spec.key})),
         }
     selections = {
         job.name: sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
         for job in jobs
         if not job.name.startswith("__")
     }
-    return {"assets": assets, "jobs": selections}
+    repository = defs.get_repository_def()
+    return {
+        "assets": assets,
+        "jobs": selections,
+        "schedules": {each.name: str(each.cron_schedule) for each in repository.schedule_defs},
+        "sensors": sorted(each.name for each in repository.sensor_defs),
+    }
 
 
 def test_the_graph_is_the_one_on_record():
@@ -64,7 +74,7 @@ def test_definitions_load_from_anywhere_without_network_database_or_settings(tmp
         [sys.executable, "-c", NO_NETWORK], cwd=tmp_path, env=BARE, capture_output=True, text=True, timeout=120
     )
 
-    assert done.stdout.split(maxsplit=1) == ["9", "[]\n"], done.stderr
+    assert done.stdout.split(maxsplit=1) == ["12", "[]\n"], done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,7 +88,7 @@ def test_the_workspace_is_valid(tmp_path):
     assert "Validation successful for code location helios" in done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("shadow", ["assets/__init__.py", "jobs/__init__.py"])
+@pytest.mark.parametrize("shadow", ["assets/__init__.py", "jobs/__init__.py", "sensors/__init__.py"])
 def test_a_folder_that_hides_ours_is_refused_by_name(tmp_path, shadow):
     hiding = tmp_path / shadow
     hiding.parent.mkdir()

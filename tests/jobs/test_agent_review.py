@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from assets.research import Installation
 from helios_pipeline.adapters.postgres.reviews import ReviewRequest, ReviewStore
-from helios_pipeline.definitions import build_research
 from helios_pipeline.settings import load_settings
 from jobs.agent_review import OP, ReviewConfig, agent_review, gather_evidence
 from jobs.evidence import MAX_BYTES, bounded
@@ -72,12 +72,14 @@ def record(tmp_path, database):
     (tmp_path / "archive").mkdir()
     changes = {"data.archive_url": (tmp_path / "archive").as_uri()}
     write_settings(tmp_path / "helios.toml", SMALL | changes)
-    research = build_research(load_settings(tmp_path / "helios.toml", {}), database_url=database.urls.pipeline)
+    installation = Installation(
+        settings=load_settings(tmp_path / "helios.toml", {}), database_url=database.urls.pipeline
+    )
 
     def run(instance, sensor):
         for request in sensor.evaluate_tick(dg.build_sensor_context(instance=instance)).run_requests:
             done = agent_review.execute_in_process(
-                run_config=request.run_config | QUIET, instance=instance, resources={"research": research}
+                run_config=request.run_config | QUIET, instance=instance, resources={"installation": installation}
             )
             assert done.success
         return [stored.request for stored in reversed(ReviewStore(database.urls.pipeline).requests(100))]

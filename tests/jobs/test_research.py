@@ -13,7 +13,7 @@ from assets.rounds import plan_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.errors import DataError, SettingsError
-from jobs.research import MONTHLY, OF_ROUND, STEPS, current_decision, run_steps
+from jobs.research import MONTHLY, OF_ROUND, REPORTS, STEPS, current_decision, run_steps
 from tests.helios_home import BTC, copy_archive, write_simulated_archive
 
 MONTHLY_STEPS = tuple(MONTHLY)
@@ -34,6 +34,10 @@ LENIENT = {
 """Gates that let any market with an edge through to the holdout."""
 
 
+UNPARTITIONED = ("data_quality_report", "champion_report")
+DECIDED_ANEW = {"promoted_parameters": 1, "round_report": 1, "champion_report": 1}
+
+
 def made(outcomes):
     return {outcome.step: outcome.made for outcome in outcomes if outcome.made}
 
@@ -48,27 +52,30 @@ def test_each_change_remakes_what_depends_on_it_and_nothing_else(make_research, 
     again = made(run_steps(first, instance, STEPS))
     plan = plan_round(first)
 
-    assert everything == dict.fromkeys(MONTHLY, 5) | dict.fromkeys([*OF_ROUND, "promoted_parameters"], 1)
+    assert everything == dict.fromkeys(MONTHLY, 5) | dict.fromkeys([*OF_ROUND, "promoted_parameters", *REPORTS], 1)
     assert again == {}
-    assert {asset: len(materialized(instance, asset)) for asset in STEPS} == everything
+    partitioned = [step for step in STEPS if step not in UNPARTITIONED]
+    assert {asset: len(materialized(instance, asset)) for asset in partitioned} == {
+        asset: everything[asset] for asset in partitioned
+    }
     assert count_trials(first, plan) == 16
     assert current_decision(first, plan).decision.decision == "refused"
 
     stricter = made(run_steps(make_research(gates__max_pbo=0.1), instance, STEPS))
-    assert stricter == {"promoted_parameters": 1}
+    assert stricter == DECIDED_ANEW
 
     shorter = made(run_steps(make_research(walk_forward__out_of_sample_days=25), instance, STEPS))
-    assert shorter == {"walk_forward_report": 1, "promoted_parameters": 1}
+    assert shorter == {"walk_forward_report": 1, **DECIDED_ANEW}
 
     dearer = make_research(costs__fee_fraction=0.0006)
     remade = made(run_steps(dearer, instance, STEPS))
-    assert remade == dict.fromkeys([*OF_ROUND, "promoted_parameters"], 1)
+    assert remade == dict.fromkeys(OF_ROUND, 1) | DECIDED_ANEW
     assert plan_round(dearer).name != plan.name
     assert count_trials(dearer, plan_round(dearer)) == 32
 
     wider = make_research(costs__fee_fraction=0.0006, grid__entry_z=[2.0, 2.5, 3.0])
     remade = made(run_steps(wider, instance, STEPS))
-    assert remade == dict.fromkeys([*OF_ROUND, "promoted_parameters"], 1)
+    assert remade == dict.fromkeys(OF_ROUND, 1) | DECIDED_ANEW
     assert count_trials(wider, plan_round(wider)) == 40
     assert len(set(RoundStore(wider.database()).rounds())) == 3
     assert len(PromotionStore(wider.database()).decisions("paper")) == 5
@@ -92,7 +99,7 @@ def test_bars_that_a_round_has_searched_are_no_holdout_of_another(make_research,
     assert "Not looked at: 16 trials of rounds that reach further" in holdout["explanation"]
 
 
-def test_a_failing_month_keeps_those_before_it_stored_and_on_record(make_research, instance, archive, tmp_path):
+def test_a_failing_month_stops_no_other(make_research, instance, archive, tmp_path):
     damaged = copy_archive(archive, tmp_path / "archive", ["2025-02", "2025-03", "2025-04"])
     march = damaged / KLINES_15M / "BTCUSDT-15m-2025-03.zip"
     content, checksum = march.read_bytes(), march.with_name(f"{march.name}.CHECKSUM").read_text()
@@ -105,14 +112,14 @@ def test_a_failing_month_keeps_those_before_it_stored_and_on_record(make_researc
     kept = research.lake.months("raw_klines", instrument=BTC)
     version = research.lake.version("raw_klines", instrument=BTC, month="2025-02")
 
-    assert kept == ["2025-02"]
-    assert materialized(instance, "raw_klines") == {f"{BTC}|2025-02-01"}
+    assert kept == ["2025-02", "2025-04"]
+    assert materialized(instance, "raw_klines") == {f"{BTC}|2025-02-01", f"{BTC}|2025-04-01"}
 
     march.write_bytes(content)
     march.with_name(f"{march.name}.CHECKSUM").write_text(checksum)
     (rest,) = run_steps(research, instance, ["raw_klines"])
 
-    assert (rest.made, rest.unchanged) == (2, 1)
+    assert (rest.made, rest.unchanged) == (1, 2)
     assert research.lake.version("raw_klines", instrument=BTC, month="2025-02") == version
     assert len(materialized(instance, "raw_klines")) == 3
 

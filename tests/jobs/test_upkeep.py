@@ -6,9 +6,9 @@ import dagster as dg
 import psycopg
 import pytest
 
+from assets.research import Installation
 from helios_pipeline.cli.dagster import open_instance
 from helios_pipeline.core.errors import DatabaseError
-from helios_pipeline.definitions import build_research
 from helios_pipeline.settings import load_settings
 from jobs.upkeep import bytes_in, dagster_database, output_folders, prune_event_logs, weekly_upkeep
 from tests.helios_home import SMALL, write_settings
@@ -57,12 +57,12 @@ def made(instance, database):
 @pytest.fixture
 def prune(settings, instance, database):
     """Runs the job; returns the figures that it reports."""
-    research = build_research(settings, database_url=database.urls.pipeline)
+    installation = Installation(settings=settings, database_url=database.urls.pipeline)
 
     def run(**config):
         ops = {"ops": {"prune_old_runs": {"config": config}}}
         done = prune_event_logs.execute_in_process(
-            run_config=QUIET | ops, instance=instance, resources={"research": research}
+            run_config=QUIET | ops, instance=instance, resources={"installation": installation}
         )
         (output,) = [event for event in done.all_events if event.event_type_value == "STEP_OUTPUT"]
         return {name: value.value for name, value in output.step_output_data.metadata.items()}

@@ -5,6 +5,7 @@ import os
 import secrets
 import stat
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -98,3 +99,12 @@ def _read_private(path: Path) -> bytes:
         raise ManifestError(f"key file: expected one at {path}, found none. Make it with `helios keys new`.") from None
     except OSError as error:
         raise ManifestError(f"key file {path}: expected a file that can be read, found: {error.strerror}.") from None
+
+
+def trusted_keys(home: Path, listed: Mapping[str, Sequence[str]]) -> dict[str, list[tuple[PublicKey, str]]]:
+    """Public keys per network with where they stand: helios.toml and, for paper, this home's own pipeline key."""
+    trusted = {network: [(PublicKey.parse(text), "helios.toml") for text in texts] for network, texts in listed.items()}
+    own = home / "keys" / "pipeline.json"
+    if own.exists():
+        trusted["paper"].append((load_key(own).public, str(own)))
+    return trusted
