@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.partitions import ROUNDS
+from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
@@ -126,6 +126,7 @@ def summarise_agreement(results: Sequence[FinalistResult]) -> AgreementSummary:
     owners=["team:research"],
     tags={"stage": "backtest"},
     code_version=CODE_VERSION,
+    freshness_policy=QUARTERLY,
     description="The round's finalists re-run in NautilusTrader: every fill, fee and payment compared with the kernel.",
 )
 def backtest_report(

@@ -8,7 +8,6 @@ one, go on. The run fails at its end, and says which months are missing.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from typing import Any
 
 import dagster as dg
@@ -16,7 +15,7 @@ import polars as pl
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from assets.months import Judged, Month, MonthlyAsset, Plan
-from assets.partitions import MONTH_BY_INSTRUMENT, instrument_and_month, month_key
+from assets.partitions import DAILY, MONTH_BY_INSTRUMENT, instrument_and_month, month_key
 from assets.pictures import column_schema, picture, rows_table
 from assets.research import OWNER, Research
 from helios_pipeline.core.checks import CheckOutcome, CheckSpec
@@ -47,9 +46,6 @@ VENUE_POOL = "venue"
 
 VENUE_RETRIES = dg.RetryPolicy(max_retries=3, delay=30, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.PLUS_MINUS)
 """Each request is tried several times by itself; this is for a venue that is away for minutes."""
-
-DAILY = dg.FreshnessPolicy.cron(deadline_cron="0 3 * * *", lower_bound_delta=timedelta(hours=3), timezone="UTC")
-"""Refreshed between midnight and 03:00 UTC."""
 
 
 def check_specs(asset: MonthlyAsset) -> list[dg.AssetCheckSpec]:

@@ -1,4 +1,6 @@
-"""How assets are cut: month × instrument for market data, one key per optimization round."""
+"""How assets are cut, month × instrument for market data, one key per optimization round; and how old they may be."""
+
+from datetime import timedelta
 
 import dagster as dg
 
@@ -12,6 +14,12 @@ MONTH_BY_INSTRUMENT = dg.MultiPartitionsDefinition({"month": MONTHS, "instrument
 
 ROUNDS = dg.DynamicPartitionsDefinition(name="round")
 """Optimization rounds by name; a round's name says its window and hashes what it searched."""
+
+DAILY = dg.FreshnessPolicy.cron(deadline_cron="0 3 * * *", lower_bound_delta=timedelta(hours=3), timezone="UTC")
+"""Of market data: refreshed between midnight and 03:00 UTC."""
+
+QUARTERLY = dg.FreshnessPolicy.time_window(warn_window=timedelta(days=60), fail_window=timedelta(days=90))
+"""Of rounds: searched again before a champion, which is valid for three months as shipped, expires."""
 
 
 def month_key(instrument: str, month: str) -> dg.MultiPartitionKey:

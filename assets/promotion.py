@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.backtest import backtest_report
-from assets.partitions import ROUNDS
+from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
@@ -123,6 +123,7 @@ def pipeline_key(research: Research) -> SigningKey:
     owners=["team:research"],
     tags={"stage": "promotion"},
     code_version=CODE_VERSION,
+    freshness_policy=QUARTERLY,
     description="The champion as a signed manifest, or a refusal that names the gate that failed.",
 )
 def promoted_parameters(

@@ -10,7 +10,7 @@ from assets.bars import bars_15m
 from assets.champion_record import CHAMPION_REPORT_VERSION, champion_report_version, gather_champion
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
-from assets.partitions import ROUNDS
+from assets.partitions import DAILY, ROUNDS
 from assets.pictures import picture, rows_table
 from assets.promotion import promoted_parameters
 from assets.quality_record import DATA_QUALITY_VERSION, data_quality_version, gather_data_quality
@@ -109,6 +109,7 @@ def round_report(context: dg.AssetExecutionContext, research: dg.ResourceParam[R
     owners=[OWNER],
     tags=STAGE,
     code_version=DATA_QUALITY_VERSION,
+    freshness_policy=DAILY,
     description="The stored market data on one page: coverage, gaps, quarantine, cross-checks, freshness, checks.",
 )
 def data_quality_report(research: dg.ResourceParam[Research]) -> dg.MaterializeResult[Any]:

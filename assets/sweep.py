@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from assets.features import funding_features
-from assets.partitions import ROUNDS
+from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
@@ -111,6 +111,7 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
     owners=["team:research"],
     tags={"stage": "sweep"},
     code_version=CODE_VERSION,
+    freshness_policy=QUARTERLY,
     description="Every parameter set of a round with its metrics, verdict and ProScore2; counted in the ledger.",
 )
 def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[Research]) -> dg.MaterializeResult[Any]:

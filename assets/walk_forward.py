@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.partitions import ROUNDS
+from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import column_schema, picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
@@ -54,6 +54,7 @@ def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
     owners=["team:research"],
     tags={"stage": "walk_forward"},
     code_version=CODE_VERSION,
+    freshness_policy=QUARTERLY,
     description="Fold by fold: what in-sample bars chose, and what that earned on the bars after an embargo.",
 )
 def walk_forward_report(

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from helios_pipeline.cli import main
-from tests.helios_home import HeliosHome, Outcome, new_home, write_simulated_archive
+from tests.helios_home import BTC, ETH, SOL, HeliosHome, Outcome, copy_archive, new_home, write_simulated_archive
+from tests.served_dagster import NO_DAILY_REFRESH, ServedDagster, served
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +64,35 @@ def run_here(
         return Outcome(code=code or 0, out=said.out, err=said.err)
 
     return run
+
+
+SERVED_MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01", "2025-02", "2025-03")
+
+
+@pytest.fixture(scope="session")
+def served_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Half a year of three instruments in an archive of the session's own, which tests may damage."""
+    root, instruments = tmp_path_factory.mktemp("served"), [BTC, ETH, SOL]
+    real = os.environ.get("HELIOS_REAL_DATA")
+    if real:
+        for instrument in instruments:
+            copy_archive(Path(real) / "binance_vision", root, SERVED_MONTHS, instrument)
+    else:
+        months = (SERVED_MONTHS[0], SERVED_MONTHS[-1])
+        write_simulated_archive(root, edge=0.0, months=months, instruments=instruments)
+    return root
+
+
+@pytest.fixture(scope="session")
+def dagster(served_archive: Path, memory_folder: str | None) -> Iterator[ServedDagster]:
+    """A served Dagster that automates everything but the daily refresh, whose sensors look every second."""
+    settings = {
+        "research.instruments": [BTC, ETH],
+        "research.from": "2025-01",
+        "research.to": "2025-03",
+        "dagster.daily_refresh_cron": NO_DAILY_REFRESH,
+    }
+    with new_home(memory_folder, **settings) as home:
+        home.archive, home.variables = served_archive, {"HELIOS_SENSOR_SECONDS": "1"}
+        with served(home) as running:
+            yield running
