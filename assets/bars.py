@@ -8,7 +8,7 @@ import polars as pl
 
 from assets.judging import BARS_15M_CHECKS, judge_bars_15m
 from assets.market_data import raw_klines
-from assets.month_runs import define_monthly_asset
+from assets.month_assets import define_monthly_asset
 from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.core.calendar import month_start, next_month

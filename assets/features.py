@@ -9,7 +9,7 @@ import polars as pl
 from assets.bars import bars_15m
 from assets.judging import FUNDING_FEATURES_CHECKS, judge_funding_features
 from assets.market_data import raw_funding_rates, raw_open_interest
-from assets.month_runs import define_monthly_asset
+from assets.month_assets import define_monthly_asset
 from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.core.calendar import month_start, next_month

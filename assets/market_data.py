@@ -15,7 +15,7 @@ from assets.judging import (
     judge_raw_klines,
     judge_raw_open_interest,
 )
-from assets.month_runs import define_monthly_asset
+from assets.month_assets import define_monthly_asset
 from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
 from helios_pipeline.adapters.binance.archive_layout import ArchiveFile, Kind, MonthRequest, files_version
