@@ -10,11 +10,9 @@ from assets.months import Made, Month
 from assets.research import Research
 from helios_pipeline.core.checks import CheckOutcome
 from helios_pipeline.core.expectations import ExpectationSuite
+from helios_pipeline.core.monthly_checks import EXPECTATIONS, MONTHLY_CHECKS, SCHEMA
 from helios_pipeline.data.bars import gaps_from_facts
 from helios_pipeline.data.checks import (
-    EXPECTATIONS,
-    MONTHLY_CHECKS,
-    SCHEMA,
     accept,
     check_complete,
     check_every_settlement,

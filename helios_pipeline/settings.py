@@ -18,8 +18,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, Va
 from helios_pipeline.core.calendar import month_start, months_between
 from helios_pipeline.core.errors import ManifestError, SettingsError
 from helios_pipeline.core.keys import PublicKey
+from helios_pipeline.core.monthly_checks import ACCEPTABLE, CheckLimits
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
-from helios_pipeline.data.checks import ACCEPTABLE, CheckLimits
 
 ENVIRONMENT = {
     "HELIOS_HOME": ("paths", "home"),

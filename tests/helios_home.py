@@ -26,7 +26,7 @@ from simulated_venues.settings import MarketSettings, SimulatedInstrument
 ROOT = Path(__file__).resolve().parents[1]
 BTC, ETH, SOL = "BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE", "SOLUSDT-PERP.BINANCE"
 MONTHS = ("2025-01", "2025-05")
-DEADLINE_SECONDS = 120.0
+DEADLINE_SECONDS = 300.0
 
 SMALL: dict[str, Any] = {
     "research.instruments": [BTC],

@@ -2,12 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import polars as pl
+if TYPE_CHECKING:
+    import polars as pl
 
 Severity = Literal["error", "warning"]
 """An error keeps the data from being used; a warning is shown and stops nothing."""
+
+
+def _no_rows() -> "pl.DataFrame":
+    import polars as pl  # here, because settings name checks and a command line that only names them is quick
+
+    return pl.DataFrame()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,5 +47,5 @@ class CheckOutcome:
     passed: bool
     severity: Severity
     summary: str
-    failures: pl.DataFrame = field(default_factory=pl.DataFrame)
+    failures: "pl.DataFrame" = field(default_factory=_no_rows)
     facts: Mapping[str, object] = field(default_factory=dict)

@@ -32,7 +32,7 @@ def test_the_commands_are_those_of_the_readme_and_no_others():
     assert {" ".join(command) for command in COMMANDS} == {
         *("research", "ingest", "bars", "features", "sweep", "walk-forward", "backtest", "demo"),
         *("promote", "rollback", "champion", "keys new", "keys show"),
-        *("db migrate", "db run", "db status", "db url", "dagster", "config check"),
+        *("db migrate", "db run", "db status", "db url", "dagster", "report", "config check"),
     }
 
 

@@ -7,13 +7,15 @@ import pytest
 
 from helios_pipeline.core.checks import CheckOutcome
 from helios_pipeline.core.expectations import UNEXPECTED_SCHEMA, SuiteResult
-from helios_pipeline.data.bars import GAPS_SCHEMA
-from helios_pipeline.data.checks import (
+from helios_pipeline.core.monthly_checks import (
     ACCEPTABLE,
     EXPECTATIONS,
     MONTHLY_CHECKS,
     SCHEMA,
     CheckLimits,
+)
+from helios_pipeline.data.bars import GAPS_SCHEMA
+from helios_pipeline.data.checks import (
     accept,
     check_complete,
     check_every_settlement,

@@ -4,7 +4,7 @@ import json
 
 import dagster as dg
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assets.research import Installation
@@ -214,7 +214,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
 @given(document=st.dictionaries(st.text(), JSON), times=st.sampled_from([1, 100]))
 def test_evidence_is_always_json_that_postgresql_takes_and_never_too_large(document, times):
     document = document | {"rows": [document] * times, "log": "é\0\ud800" * 10 * times}
