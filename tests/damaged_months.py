@@ -14,7 +14,7 @@ NOON = timedelta(days=9, hours=12)
 """Of the tenth day: where rows are damaged."""
 
 
-def damage(archive: Path, instrument: str, month: str, change: Callable[[Rows, int], Rows]) -> None:
+def damage(archive: Path, instrument: str, month: str, change: Callable[[Rows, int], Rows]) -> Callable[[], None]:
     """Publish a month's klines with some of their rows changed, all files of the month in the same way.
 
     Args:
@@ -22,15 +22,25 @@ def damage(archive: Path, instrument: str, month: str, change: Callable[[Rows, i
         instrument: whose month.
         month: `YYYY-MM`.
         change: given the rows of a file, and the stamp in milliseconds at which to damage them.
+
+    Returns:
+        What repairs it: the same files are published as before.
     """
     symbol = instrument.partition("-")[0]
     start = datetime.strptime(month, "%Y-%m").replace(tzinfo=UTC) + NOON
     paths = sorted(archive.glob(f"data/futures/um/*/klines/{symbol}/*/{symbol}-*-{month}.zip"))
     assert paths
+    before = {file: file.read_bytes() for path in paths for file in (path, path.with_name(f"{path.name}.CHECKSUM"))}
     for path in paths:
         header, rows = _read(path)
         lines = [*header, *(",".join(row) for row in change(rows, round(start.timestamp() * 1000)))]
         publish(path, ("\n".join(lines) + "\n").encode())
+
+    def repair() -> None:
+        for file, content in before.items():
+            file.write_bytes(content)
+
+    return repair
 
 
 def negative_price(rows: Rows, at: int) -> Rows:

@@ -18,7 +18,7 @@ from tests.helios_home import HeliosHome, await_end
 UP_WITHIN_SECONDS = 120.0
 DONE_WITHIN_SECONDS = 240.0
 STOPPED_WITHIN_SECONDS = 30.0
-LOOK_EVERY_SECONDS = 0.2
+LOOK_EVERY_SECONDS = 0.5
 NO_DAILY_REFRESH = "0 0 29 2 *"
 """A cron line for homes whose tests are not about the schedule."""
 
@@ -31,10 +31,9 @@ mutation($given: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams
   __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
 """
 
-BACKFILL_STATE = """
-query($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill {
-  status numPartitions error { message }
-  runs(limit: 50) { runId } } } }
+LAUNCH = """
+mutation($given: ExecutionParams!) { launchRun(executionParams: $given) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
 """
 
 RUNS = """
@@ -61,8 +60,8 @@ query($asset: AssetKeyInput!) { assetNodeOrError(assetKey: $asset) { ... on Asse
   partitionKeysByDimension { name partitionKeys } partitionKeys } } }
 """
 
+REPOSITORY = {"repositoryLocationName": "helios", "repositoryName": "__repository__"}
 ENDED = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
-BACKFILL_ENDED = frozenset({"COMPLETED", "COMPLETED_SUCCESS", "COMPLETED_FAILED", "FAILED", "CANCELED"})
 MARKET_DATA = ("raw_klines", "raw_funding_rates", "raw_open_interest", "bars_15m", "funding_features")
 
 
@@ -139,26 +138,43 @@ class ServedDagster:
         self.await_answer(lambda: fetch(f"{self.url}/server_info"), bool, within=UP_WITHIN_SECONDS)
         self.await_answer(lambda: self.ask(HEALTH), _daemons_are_healthy, within=UP_WITHIN_SECONDS)
 
-    def backfill(self, assets: Sequence[str], keys: Sequence[str], **tags: str) -> str:
+    def backfill(self, assets: Sequence[str], keys: Sequence[str]) -> str:
         """Launch a backfill as the interface does; returns its id."""
-        given = {
-            "assetSelection": [{"path": [asset]} for asset in assets],
-            "partitionNames": list(keys),
-            "tags": [{"key": key.replace("__", "/"), "value": value} for key, value in tags.items()],
-        }
+        given = {"assetSelection": [{"path": [asset]} for asset in assets], "partitionNames": list(keys)}
         launched = self.ask(BACKFILL, given=given)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
         backfill: str = launched["backfillId"]
         return backfill
 
-    def backfill_state(self, backfill: str) -> Any:
-        """Status, error and runs."""
-        return self.ask(BACKFILL_STATE, id=backfill)["partitionBackfillOrError"]
+    def await_backfill(self, backfill: str, *, runs: int) -> list[Any]:
+        """Until that many runs of a backfill have ended; returns them, the first one first."""
+        of_backfill = [{"key": "dagster/backfill", "value": backfill}]
+        return self.await_answer(
+            lambda: self.runs(tags=of_backfill),
+            lambda found: len(found) >= runs and all(run["status"] in ENDED for run in found),
+        )
 
-    def await_backfill(self, backfill: str) -> list[Any]:
-        """Until a backfill has ended; returns its runs, the first one first."""
-        self.await_answer(lambda: self.backfill_state(backfill), lambda state: state["status"] in BACKFILL_ENDED)
-        return self.runs(tags=[{"key": "dagster/backfill", "value": backfill}])
+    def refresh(self, first: str, last: str, **tags: str) -> str:
+        """Launch `daily_refresh` over a range of months; returns the run's id."""
+        named = {
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+            **{name.replace("__", "/"): value for name, value in tags.items()},
+        }
+        given = {
+            "selector": {**REPOSITORY, "jobName": "daily_refresh"},
+            "mode": "default",
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in named.items()]},
+        }
+        launched = self.ask(LAUNCH, given=given)["launchRun"]
+        assert launched["__typename"] == "LaunchRunSuccess", launched
+        run: str = launched["run"]["runId"]
+        return run
+
+    def await_run(self, run_id: str) -> Any:
+        """Until a run has ended."""
+        (run,) = self.await_answer(lambda: self.runs(runIds=[run_id]), lambda runs: runs[0]["status"] in ENDED)
+        return run
 
     def runs(self, **chosen: object) -> list[Any]:
         """Runs, the first one first."""

@@ -111,7 +111,7 @@ def test_a_damaged_month_is_refused_with_its_rows_and_stops_only_what_is_made_fr
 ):
     assert run(BEFORE, BAD_KEY).success
     old = stored_bytes(tmp_path, *BAD)
-    damage(archive, *BAD, change)
+    repair = damage(archive, *BAD, change)
     took_the_damage = {"raw_klines"} - {asset}
 
     refused = run(BEFORE, OTHERS[-1])
@@ -128,7 +128,7 @@ def test_a_damaged_month_is_refused_with_its_rows_and_stops_only_what_is_made_fr
     assert made(refused) == once(MONTHLY, *OTHERS) + once(took_the_damage, BAD_KEY) + once(goes_on, AFTER)
     assert {path.parts[1] for path in old if now[path] != old[path]} == took_the_damage
 
-    shutil.copytree(sound_archive, archive, dirs_exist_ok=True)
+    repair()
     repaired = run(BEFORE, OTHERS[-1])
 
     assert repaired.success

@@ -66,6 +66,9 @@ def run_here(
     return run
 
 
+NOBODY = "http://127.0.0.1:9"
+"""Where no venue answers."""
+
 SERVED_MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01", "2025-02", "2025-03")
 
 
@@ -85,7 +88,7 @@ def served_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dagster(served_archive: Path, memory_folder: str | None) -> Iterator[ServedDagster]:
-    """A served Dagster that automates everything but the daily refresh, whose sensors look every second."""
+    """A served Dagster that automates everything but the daily refresh, whose sensors look every few seconds."""
     settings = {
         "research.instruments": [BTC, ETH],
         "research.from": "2025-01",
@@ -93,6 +96,6 @@ def dagster(served_archive: Path, memory_folder: str | None) -> Iterator[ServedD
         "dagster.daily_refresh_cron": NO_DAILY_REFRESH,
     }
     with new_home(memory_folder, **settings) as home:
-        home.archive, home.variables = served_archive, {"HELIOS_SENSOR_SECONDS": "1"}
+        home.archive, home.variables = served_archive, {"HELIOS_SENSOR_SECONDS": "5", "HELIOS_REST_URL": NOBODY}
         with served(home) as running:
             yield running
