@@ -156,6 +156,11 @@ def backtest_report(
             "dagster/column_schema": column_schema(round_trips),
             "agreement": dg.MetadataValue.json(agreement),
             "finalists": rows_table(rows),
-            "equity": picture(draw_equity(results[0].equity, NO_EQUITY), "Equity of the first finalist, in sample"),
+            "equity": picture(
+                research,
+                f"backtest_report/{plan.name}",
+                draw_equity(results[0].equity, NO_EQUITY),
+                "Equity of the first finalist, in sample",
+            ),
         },
     )

@@ -74,7 +74,12 @@ def shown_month(research: Research, asset: MonthlyAsset, month: Month, judged: J
     made = judged.made
     shown: dict[str, Any] = {
         "dagster/row_count": made.frame.height,
-        "picture": picture(asset.draw(research, month, made), f"{asset.name} of {month[0]} in {month[1]}"),
+        "picture": picture(
+            research,
+            f"{asset.name}/{month[0]}/{month[1]}",
+            asset.draw(research, month, made),
+            f"{asset.name} of {month[0]} in {month[1]}",
+        ),
         **shown_facts({**made.facts, "quarantined_rows": 0 if made.quarantine is None else made.quarantine.height}),
     }
     links = {outcome.check: outcome.facts["page"] for outcome in judged.outcomes if "page" in outcome.facts}

@@ -1,6 +1,5 @@
 """What Dagster's UI shows beside numbers: a picture, and a table with the types of its columns."""
 
-import base64
 import math
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 import polars as pl
 
+from assets.research import Research
+from helios_pipeline.adapters.reports.store import PictureStore
 from helios_pipeline.reports.figures import to_png
 
 if TYPE_CHECKING:
@@ -21,16 +22,21 @@ ROWS_SHOWN = 100
 type Cell = str | int | float | bool | None
 
 
-def picture(figure: "Figure", alt: str) -> dg.MarkdownMetadataValue:
-    """A figure inside the page, as PNG.
+def picture(research: Research, name: str, figure: "Figure", alt: str) -> dg.MarkdownMetadataValue:
+    """A figure inside the page.
+
+    The file lies beside the reports and the event holds its address: Dagster shows only short Markdown without a click,
+    and an event log is no place for pictures.
 
     Args:
+        research: whose reports.
+        name: of the picture, as a path: `bars_15m/BTCUSDT-PERP.BINANCE/2025-05`; the next one takes its place.
         figure: what to show.
         alt: what it shows, for those who can't see it.
     """
-    encoded = base64.b64encode(to_png(figure)).decode()
+    address = PictureStore(research.settings.home / "reports").replace(name, to_png(figure))
     words = alt.translate(str.maketrans("[]\n", "() "))
-    return dg.MetadataValue.md(f"![{words}](data:image/png;base64,{encoded})")
+    return dg.MetadataValue.md(f"![{words}]({address})")
 
 
 def rows_table(rows: pl.DataFrame | Sequence[Mapping[str, object]], limit: int = ROWS_SHOWN) -> dg.TableMetadataValue:

@@ -96,7 +96,9 @@ def round_report(context: dg.AssetExecutionContext, research: dg.ResourceParam[R
         data_version=dg.DataVersion(report.version),
         metadata={
             **_stored_metadata(stored, round_verdict(report)),
-            "equity": picture(equity, "Equity in sample and of walk-forward out of sample"),
+            "equity": picture(
+                research, f"round_report/{plan.name}", equity, "Equity in sample and of walk-forward out of sample"
+            ),
             "gates": rows_table([asdict(row) for row in gate_rows(gates)]),
         },
     )
@@ -122,7 +124,12 @@ def data_quality_report(research: dg.ResourceParam[Research]) -> dg.MaterializeR
         data_version=dg.DataVersion(report.version),
         metadata={
             **_stored_metadata(stored, data_quality_verdict(report)),
-            "days": picture(draw_coverage(report.days), "Bars per day and instrument"),
+            "days": picture(
+                research,
+                f"data_quality_report/{market_name(research)}",
+                draw_coverage(report.days),
+                "Bars per day and instrument",
+            ),
             "coverage": rows_table(report.coverage),
         },
     )
@@ -158,5 +165,7 @@ def champion_report(research: dg.ResourceParam[Research]) -> dg.MaterializeResul
     }
     if shown.simulation is not None:
         equity = draw_equity(set_equity(shown.simulation), NO_EQUITY)
-        metadata["equity"] = picture(equity, "Equity of the champion on its round's window")
+        metadata["equity"] = picture(
+            research, f"champion_report/{PIPELINE_NETWORK}", equity, "Equity of the champion on its round's window"
+        )
     return dg.MaterializeResult(data_version=dg.DataVersion(shown.version), metadata=metadata)

@@ -128,7 +128,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
         metadata={
             "dagster/row_count": summary["sets"],
             "dagster/column_schema": column_schema(result.metrics),
-            **_pictures(result, trials),
+            **_pictures(research, result, trials),
             "best_sets": _best_sets(result),
             "trials": trials,
             "passed": summary["passed"],
@@ -141,15 +141,18 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
     )
 
 
-def _pictures(result: RoundResult, trials: int) -> dict[str, dg.MarkdownMetadataValue]:
+def _pictures(research: Research, result: RoundResult, trials: int) -> dict[str, dg.MarkdownMetadataValue]:
     """Where in the grid the Sharpe ratio is high, and how much of it luck could have shown."""
     metrics, names = result.metrics, influential_parameters(result.metrics)
     best, days = float(metrics["sharpe"][result.best]), int(metrics["days"][result.best])
     figure = draw_distribution(metrics["sharpe"].to_numpy(), best=best, luck=luck_sharpe(trials, days), needed=None)
-    shown = {"sharpe_distribution": picture(figure, f"Sharpe ratio of {metrics.height} sets")}
+    where = f"sweep_results/{result.name}"
+    shown = {
+        "sharpe_distribution": picture(research, f"{where}/sharpe", figure, f"Sharpe ratio of {metrics.height} sets")
+    }
     if len(names) > 1:
         words = f"Sharpe ratio, {names[1]} against {names[0]}"
-        shown["heat_map"] = picture(draw_heat_map(metrics, names[0], names[1]), words)
+        shown["heat_map"] = picture(research, f"{where}/heat_map", draw_heat_map(metrics, names[0], names[1]), words)
     return shown
 
 

@@ -74,8 +74,18 @@ def walk_forward_report(
             "dagster/row_count": result.folds.height,
             "dagster/column_schema": column_schema(result.folds),
             "summary": dg.MetadataValue.json(report["summary"]),
-            "equity": picture(draw_equity(NO_EQUITY, _growth(result)), "Equity and drawdown out of sample"),
-            "sharpe_by_fold": picture(draw_folds(result.folds), "Sharpe ratio in and out of sample per fold"),
+            "equity": picture(
+                research,
+                f"walk_forward_report/{plan.name}/equity",
+                draw_equity(NO_EQUITY, _growth(result)),
+                "Equity and drawdown out of sample",
+            ),
+            "sharpe_by_fold": picture(
+                research,
+                f"walk_forward_report/{plan.name}/folds",
+                draw_folds(result.folds),
+                "Sharpe ratio in and out of sample per fold",
+            ),
             "folds": rows_table(result.folds),
         },
     )

@@ -23,6 +23,10 @@ from tests.helios_home import MONTHS, SMALL, write_settings, write_simulated_arc
 
 REPORTS = [round_report, data_quality_report, champion_report]
 EVERYTHING = [*ALL_ASSETS, *(each for each in REPORTS if each not in ALL_ASSETS)]
+PNG = b"\x89PNG"
+SHOWN_WITHOUT_A_CLICK = 1000
+"""Characters of Markdown that Dagster shows on the page itself."""
+
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -45,6 +49,11 @@ class Home:
         )
         (event,) = result.asset_materializations_for_node(asset.key.path[-1])
         return dict(event.metadata)
+
+    def picture(self, markdown: str) -> bytes:
+        """The file that a picture's Markdown shows."""
+        address = markdown.partition("](/reports/")[2].partition("?")[0]
+        return (self.research.settings.home / "reports" / address).read_bytes()
 
     def metadata(self, asset: str) -> dict[str, dg.MetadataValue]:
         """Of the asset's newest materialization."""
@@ -161,7 +170,7 @@ def test_what_a_round_found_is_shown_in_dagster(home, asset, pictures, tables):
 
     shown = {name for name, value in metadata.items() if isinstance(value, dg.MarkdownMetadataValue)}
     assert shown == pictures
-    assert all("data:image/png;base64," in metadata[name].md_str for name in pictures)
+    assert all(home.picture(metadata[name].md_str).startswith(PNG) for name in pictures)
     assert all(metadata[name].records for name in tables)
     assert metadata["dagster/row_count"].value > 0
     assert metadata["dagster/column_schema"].schema.columns
@@ -187,9 +196,12 @@ def test_a_long_table_is_cut():
     assert len(rows_table([{"k": k} for k in range(500)], limit=7).records) == 7
 
 
-def test_a_picture_is_one_image_whose_description_can_not_break_out_of_it():
+def test_a_picture_is_one_short_image_whose_description_can_not_break_out_of_it(home):
     from helios_pipeline.data.funding import RAW_FUNDING_SCHEMA
 
-    shown = picture(draw_funding(RAW_FUNDING_SCHEMA.to_frame()), "rates](http://elsewhere) [of\nMay").md_str
+    figure = draw_funding(RAW_FUNDING_SCHEMA.to_frame())
+    shown = picture(home.research, "rates/May", figure, "rates](http://elsewhere) [of\nMay").md_str
 
-    assert shown.startswith("![rates)(http://elsewhere) (of May](data:image/png;base64,")
+    assert shown.startswith("![rates)(http://elsewhere) (of May](/reports/pictures/rates/May.png?")
+    assert len(shown) < SHOWN_WITHOUT_A_CLICK
+    assert home.picture(shown).startswith(PNG)

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from filecmp import cmp
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import quote
@@ -88,6 +89,23 @@ class ReportStore:
         )
 
 
+class PictureStore:
+    """Pictures for Dagster's pages below the folder of the reports, as `pictures/<name>.png`.
+
+    Args:
+        folder: of the reports; made when the first picture is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def replace(self, name: str, png: bytes) -> str:
+        """Store a picture in place of the one of that name; returns its address, which changes with its content."""
+        parts = [_one_part(part) for part in name.split("/")]
+        _replace(self._folder.joinpath("pictures", *parts[:-1], f"{parts[-1]}.png"), png, durable=False)
+        return f"{ADDRESS}/pictures/{quote(name)}.png?{sha256(png).hexdigest()[:8]}"
+
+
 def _stored(kind: Kind, path: Path) -> StoredReport:
     made_at = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return StoredReport(kind=kind, name=path.parent.name, version=path.stem, made_at=made_at, path=path)
@@ -100,19 +118,25 @@ def _one_part(name: str) -> str:
     return name
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Temporary file in the same folder, file and folder forced to disk, rename between."""
+def _replace(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Temporary file in the same folder, file and folder forced to disk, rename between.
+
+    A picture need not last: it is drawn again with what it shows.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_UNFINISHED}")
     try:
         with unfinished.open("xb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+    if not durable:
+        return
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
