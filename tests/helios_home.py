@@ -24,7 +24,9 @@ from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import MarketSettings, SimulatedInstrument
 
 ROOT = Path(__file__).resolve().parents[1]
-BTC, ETH, SOL = "BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE", "SOLUSDT-PERP.BINANCE"
+BTC, ETH, SOL, BNB, XRP = (
+    f"{symbol}-PERP.BINANCE" for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT")
+)
 MONTHS = ("2025-01", "2025-05")
 DEADLINE_SECONDS = 300.0
 
@@ -117,15 +119,15 @@ class HeliosHome:
         named = {name.replace("__", "."): value for name, value in changes.items()}
         write_settings(self.folder / "helios.toml", SMALL | named)
 
-    def run(self, *arguments: str, **variables: str) -> Outcome:
-        """Run a command to its end."""
+    def run(self, *arguments: str, seconds: float = DEADLINE_SECONDS, **variables: str) -> Outcome:
+        """Run a command to its end, which has to come within some seconds."""
         done = subprocess.run(
             [*self.command, *arguments],
             cwd=self.folder,
             env=self.environment | variables,
             capture_output=True,
             text=True,
-            timeout=DEADLINE_SECONDS,
+            timeout=seconds,
         )
         return Outcome(code=done.returncode, out=done.stdout, err=done.stderr)
 
@@ -211,6 +213,8 @@ def small_market(*, edge: float, instruments: Sequence[str] = (BTC,)) -> Simulat
         BTC: (Decimal(60_000), Decimal("0.1"), Decimal("0.001"), 0.025, 150_000.0),
         ETH: (Decimal(2_500), Decimal("0.01"), Decimal("0.001"), 0.03, 1_500_000.0),
         SOL: (Decimal(150), Decimal("0.01"), Decimal("0.01"), 0.04, 20_000_000.0),
+        BNB: (Decimal(600), Decimal("0.01"), Decimal("0.01"), 0.03, 1_000_000.0),
+        XRP: (Decimal(2), Decimal("0.0001"), Decimal("0.1"), 0.04, 300_000_000.0),
     }
     made = []
     for instrument in instruments:

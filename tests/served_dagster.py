@@ -146,12 +146,13 @@ class ServedDagster:
         backfill: str = launched["backfillId"]
         return backfill
 
-    def await_backfill(self, backfill: str, *, runs: int) -> list[Any]:
+    def await_backfill(self, backfill: str, *, runs: int, within: float = DONE_WITHIN_SECONDS) -> list[Any]:
         """Until that many runs of a backfill have ended; returns them, the first one first."""
         of_backfill = [{"key": "dagster/backfill", "value": backfill}]
         return self.await_answer(
             lambda: self.runs(tags=of_backfill),
             lambda found: len(found) >= runs and all(run["status"] in ENDED for run in found),
+            within=within,
         )
 
     def refresh(self, first: str, last: str, **tags: str) -> str:
