@@ -9,8 +9,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.columns import column_schema
 from assets.partitions import QUARTERLY, ROUNDS
-from assets.pictures import column_schema, picture, rows_table
+from assets.pictures import picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
 from assets.sweep import load_round, sweep_results
@@ -153,7 +154,7 @@ def backtest_report(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": round_trips.height,
-            "dagster/column_schema": column_schema(round_trips),
+            "dagster/column_schema": column_schema(round_trips.schema),
             "agreement": dg.MetadataValue.json(agreement),
             "finalists": rows_table(rows),
             "equity": picture(

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import dagster as dg
 import polars as pl
 
+from assets.columns import column_schema
 from assets.month_records import check_specs
 from assets.month_runs import MonthEvents, replace_months
 from assets.months import MonthlyAsset
 from assets.partitions import DAILY, MONTH_BY_INSTRUMENT
-from assets.pictures import column_schema
 from assets.research import OWNER, Research
 
 VENUE_POOL = "venue"
@@ -51,7 +51,7 @@ def define_monthly_asset(
         tags={"stage": group, "partitioned": "month_by_instrument"},
         code_version=asset.code_version,
         description=description,
-        metadata={"dagster/column_schema": column_schema(schema.to_frame())},
+        metadata={"dagster/column_schema": column_schema(schema)},
         check_specs=check_specs(asset),
         pool=VENUE_POOL if asks_venue else None,
         retry_policy=VENUE_RETRIES if asks_venue else None,

@@ -54,11 +54,6 @@ def rows_table(rows: pl.DataFrame | Sequence[Mapping[str, object]], limit: int =
     return dg.MetadataValue.table(records=records, schema=dg.TableSchema(columns=columns))
 
 
-def column_schema(frame: pl.DataFrame) -> dg.TableSchema:
-    """A frame's columns and their types, for the metadata key `dagster/column_schema`."""
-    return dg.TableSchema(columns=[dg.TableColumn(name, str(kind)) for name, kind in frame.schema.items()])
-
-
 def _cell(value: object) -> Cell:
     """A value as Dagster stores it: numbers and truths as they are, everything else as people read it."""
     match value:

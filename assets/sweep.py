@@ -6,9 +6,10 @@ import dagster as dg
 import numpy as np
 import polars as pl
 
+from assets.columns import column_schema
 from assets.features import funding_features
 from assets.partitions import QUARTERLY, ROUNDS
-from assets.pictures import column_schema, picture, rows_table
+from assets.pictures import picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
 from helios_pipeline.adapters.postgres.ledger import LedgerStore
@@ -127,7 +128,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": summary["sets"],
-            "dagster/column_schema": column_schema(result.metrics),
+            "dagster/column_schema": column_schema(result.metrics.schema),
             **_pictures(research, result, trials),
             "best_sets": _best_sets(result),
             "trials": trials,

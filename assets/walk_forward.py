@@ -5,8 +5,9 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
+from assets.columns import column_schema
 from assets.partitions import QUARTERLY, ROUNDS
-from assets.pictures import column_schema, picture, rows_table
+from assets.pictures import picture, rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
 from assets.sweep import CHUNK_SIZE, sweep_results
@@ -72,7 +73,7 @@ def walk_forward_report(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": result.folds.height,
-            "dagster/column_schema": column_schema(result.folds),
+            "dagster/column_schema": column_schema(result.folds.schema),
             "summary": dg.MetadataValue.json(report["summary"]),
             "equity": picture(
                 research,
