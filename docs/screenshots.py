@@ -4,6 +4,7 @@ Run `make screenshots`. Real history is used where HELIOS_REAL_DATA names a fold
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,8 +18,11 @@ sys.path.insert(0, str(ROOT))
 
 from tests.browser import open_browser  # noqa: E402
 from tests.damaged_months import crossed_ohlc, damage  # noqa: E402
-from tests.helios_home import BTC, HeliosHome, copy_archive, new_home, write_simulated_archive  # noqa: E402
-from tests.served_dagster import MARKET_DATA, NO_DAILY_REFRESH, ServedDagster, served  # noqa: E402
+from tests.helios_home import BTC, ETH, HeliosHome, new_home, write_simulated_archive  # noqa: E402
+from tests.served_dagster import MARKET_DATA, ServedDagster, served  # noqa: E402
+
+NOBODY = "http://127.0.0.1:9"
+"""Where no venue answers: nothing is asked of the real one."""
 
 FOLDER = ROOT / "docs" / "screenshots"
 MONTHS = [f"{year}-{month:02d}" for year in (2024, 2025) for month in range(1, 13)][:18]
@@ -30,6 +34,12 @@ ASSETS = (
 )
 WITHOUT_PICTURE = ("promoted_parameters", "champion_report")
 """A refusal has none, and neither has a network on which nothing is traded."""
+
+TO_ITS_ROW = """picture => {
+  picture.scrollIntoView({ block: 'center' });
+  for (let each = picture; each; each = each.parentElement) each.scrollLeft = 0;
+}"""
+"""A picture may be wider than its table: show the beginning of its row."""
 
 LARGEST_BYTES = 300_000
 
@@ -60,7 +70,7 @@ def shots(round_name: str, run_id: str) -> Iterator[Shot]:
         drawn = asset not in WITHOUT_PICTURE
         yield Shot(name=asset, path=f"/assets/{asset}?view=overview", awaits="Owners", picture=drawn, height=1500)
     yield Shot(name="checks", path="/assets/bars_15m?view=checks&checkDetail=sound_prices", awaits="sound_prices")
-    yield Shot(name="partitions", path="/assets/bars_15m?view=partitions", awaits="instrument")
+    yield Shot(name="partitions", path="/assets/bars_15m?view=partitions", awaits="ETHUSDT-PERP.BINANCE")
     yield Shot(name="run", path=f"/runs/{run_id}", awaits="bars_15m")
     yield Shot(name="automation", path="/automation", awaits="daily_refresh")
     yield Shot(name="report_round", path=f"/reports/round/{round_name}/latest.html", awaits="Gates")
@@ -72,7 +82,9 @@ def take(page: Page, url: str, shot: Shot) -> None:
     page.goto(url + shot.path, wait_until="domcontentloaded")
     page.get_by_text(shot.awaits).first.wait_for(timeout=60_000)
     if shot.picture:
-        page.locator('img[src^="/reports/pictures"]').first.scroll_into_view_if_needed(timeout=60_000)
+        drawn = page.locator('img[src^="/reports/pictures"]').first
+        drawn.wait_for(timeout=60_000)
+        drawn.evaluate(TO_ITS_ROW)
     page.wait_for_timeout(1500)  # lines and colours come a moment after the text
     path = FOLDER / f"{shot.name}.png"
     page.screenshot(path=path)
@@ -83,16 +95,16 @@ def take(page: Page, url: str, shot: Shot) -> None:
 
 @contextmanager
 def researched() -> Iterator[HeliosHome]:
-    """A home after research on eighteen months, with its own copy of the archive."""
-    with new_home(None, **{"dagster.daily_refresh_cron": NO_DAILY_REFRESH, "research.from": MONTHS[0],
-                           "research.to": MONTHS[-1], "holdout.days": 60}) as home:  # fmt: skip
-        archive = home.folder / "archive"
+    """A home after research with the shipped settings on eighteen months, with its own copy of the archive."""
+    with new_home(None) as home:
+        shutil.copyfile(ROOT / "helios.toml", home.folder / "helios.toml")
+        home.archive = home.folder / "archive"
+        home.variables = {"HELIOS_HOME": str(home.home), "HELIOS_REST_URL": NOBODY}
         real = os.environ.get("HELIOS_REAL_DATA")
         if real:
-            copy_archive(Path(real) / "binance_vision", archive, MONTHS)
+            shutil.copytree(Path(real) / "binance_vision", home.archive)
         else:
-            write_simulated_archive(archive, edge=0.6, months=(MONTHS[0], MONTHS[-1]))
-        home.archive = archive
+            write_simulated_archive(home.archive, edge=0.6, months=(MONTHS[0], MONTHS[-1]), instruments=[BTC, ETH])
         outcome = home.run("research")
         assert outcome.code == 0, outcome.err
         yield home
@@ -113,6 +125,7 @@ def main() -> None:
     """Make all of them."""
     FOLDER.mkdir(exist_ok=True)
     with researched() as home, served(home) as dagster, open_browser() as page:
+        dagster.await_run(dagster.launch("data_quality", {}))
         run_id = refuse_a_month(dagster)
         (round_name,) = dagster.partition_keys("sweep_results")
         for shot in shots(round_name, run_id):

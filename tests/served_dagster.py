@@ -7,7 +7,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -157,15 +157,21 @@ class ServedDagster:
 
     def refresh(self, first: str, last: str, **tags: str) -> str:
         """Launch `daily_refresh` over a range of months; returns the run's id."""
-        named = {
-            "dagster/asset_partition_range_start": first,
-            "dagster/asset_partition_range_end": last,
-            **{name.replace("__", "/"): value for name, value in tags.items()},
-        }
+        return self.launch(
+            "daily_refresh",
+            {
+                "dagster/asset_partition_range_start": first,
+                "dagster/asset_partition_range_end": last,
+                **{name.replace("__", "/"): value for name, value in tags.items()},
+            },
+        )
+
+    def launch(self, job: str, tags: Mapping[str, str]) -> str:
+        """Launch a job; returns the run's id."""
         given = {
-            "selector": {**REPOSITORY, "jobName": "daily_refresh"},
+            "selector": {**REPOSITORY, "jobName": job},
             "mode": "default",
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in named.items()]},
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
         }
         launched = self.ask(LAUNCH, given=given)["launchRun"]
         assert launched["__typename"] == "LaunchRunSuccess", launched

@@ -14,7 +14,7 @@ from tests.helios_home import ROOT
 
 REGISTRIES = ("pypi" + ".org", "files.python" + "hosted.org", "registry.npm" + "js.org", "registry.yarn" + "pkg.com")
 PERSONAL_PATHS = re.compile(r"(?<![\w./$}])/(?:home|root|Users|work|workspace)/[\w.-]+")
-DOCUMENTS = sorted(path.name for path in ROOT.glob("*.md"))
+DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 TARGET = re.compile(r"^([a-z]+):(?!=)(.*)$", re.MULTILINE)
 
 
@@ -110,7 +110,7 @@ def shown_commands(text):
 def misunderstood(arguments):
     """What of a command line the program would not understand; None if it would all of it."""
     command = typer.main.get_command(app)
-    known = {option for parameter in command.params for option in parameter.opts}
+    known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
     for argument in arguments:
         if argument.startswith("--"):
             if argument.partition("=")[0] not in {*known, "--help"}:
@@ -119,7 +119,7 @@ def misunderstood(arguments):
             if argument not in command.commands:
                 return f"no command {argument}"
             command = command.commands[argument]
-            known |= {option for parameter in command.params for option in parameter.opts}
+            known |= {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
     return None
 
 
@@ -135,7 +135,7 @@ def test_every_file_that_a_document_links_to_exists():
         f"{document}: {target}"
         for document in DOCUMENTS
         for target in re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text())
-        if not (ROOT / target).exists()
+        if not ((ROOT / document).parent / target).exists()
     ]
 
     assert missing == []
