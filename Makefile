@@ -4,10 +4,10 @@ PYTHON := $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench lock clean
+.PHONY: help setup demo test check lint bench browser screenshots lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 setup:  ## make .venv with the helios command in it
 	@test -n "$(PYTHON)" || { echo "helios: no Python 3.9 or later on PATH; install python3"; exit 1; }
@@ -29,6 +29,15 @@ check: lint test  ## what CI runs: lint, then all tests
 
 bench: setup  ## measure the budgets; prints ratios taken in one run
 	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+browser:  ## install Chromium, which tests of the web interface and the screenshots use
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium; \
+	else echo "helios: no chromium on PATH; install it (Debian: apt-get install chromium). Tests in it are skipped."; fi; }
+
+screenshots: setup browser  ## make the pictures of docs/ again
+	@$(BIN)/python docs/screenshots.py
 
 lock:  ## resolve the dependencies again
 	@$(PYTHON) bootstrap.py --lock

@@ -69,6 +69,12 @@ def run_here(
 NOBODY = "http://127.0.0.1:9"
 """Where no venue answers."""
 
+SERVED = {
+    "research.instruments": [BTC, ETH],
+    "research.from": "2025-01",
+    "research.to": "2025-03",
+    "dagster.daily_refresh_cron": NO_DAILY_REFRESH,
+}
 SERVED_MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01", "2025-02", "2025-03")
 
 
@@ -89,13 +95,14 @@ def served_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def dagster(served_archive: Path, memory_folder: str | None) -> Iterator[ServedDagster]:
     """A served Dagster that automates everything but the daily refresh, whose sensors look every few seconds."""
-    settings = {
-        "research.instruments": [BTC, ETH],
-        "research.from": "2025-01",
-        "research.to": "2025-03",
-        "dagster.daily_refresh_cron": NO_DAILY_REFRESH,
-    }
-    with new_home(memory_folder, **settings) as home:
+    with new_home(memory_folder, **SERVED) as home:
         home.archive, home.variables = served_archive, {"HELIOS_SENSOR_SECONDS": "5", "HELIOS_REST_URL": NOBODY}
         with served(home) as running:
             yield running
+
+
+@pytest.fixture(scope="session")
+def with_sol(dagster: ServedDagster) -> list[str]:
+    """The instruments that can be chosen a moment after SOL was added to helios.toml."""
+    dagster.home.configure(**SERVED | {"research.instruments": [BTC, ETH, SOL]})
+    return dagster.await_answer(lambda: dagster.partition_keys("bars_15m", "instrument"), lambda keys: SOL in keys)

@@ -113,14 +113,6 @@ def of(backfill):
     return [{"key": "dagster/backfill", "value": backfill}]
 
 
-@pytest.fixture(scope="module")
-def with_sol(dagster):
-    """Whether the interface offers SOL a moment after it was added to helios.toml."""
-    said = {"research__instruments": [BTC, ETH, SOL], "research__from": "2025-01", "research__to": "2025-03"}
-    dagster.home.configure(**said)
-    return dagster.await_answer(lambda: dagster.partition_keys("bars_15m", "instrument"), lambda keys: SOL in keys)
-
-
 def test_an_instrument_added_to_the_settings_can_be_chosen_a_moment_later(with_sol):
     assert set(with_sol) == {BTC, ETH, SOL}
 
