@@ -53,14 +53,14 @@ class Shot:
         path: on the web interface.
         awaits: text that is there when the page is.
         picture: whether a picture of the asset must be there.
-        height: of the window; an asset's page is longer than a screen.
+        size: of the window; an asset's page is longer than a screen.
     """
 
     name: str
     path: str
     awaits: str
     picture: bool = False
-    height: int = 900
+    size: tuple[int, int] = (1400, 900)
 
 
 def shots(round_name: str, run_id: str) -> Iterator[Shot]:
@@ -68,9 +68,9 @@ def shots(round_name: str, run_id: str) -> Iterator[Shot]:
     yield Shot(name="lineage", path="/asset-groups", awaits="market_data")
     for asset in ASSETS:
         drawn = asset not in WITHOUT_PICTURE
-        yield Shot(name=asset, path=f"/assets/{asset}?view=overview", awaits="Owners", picture=drawn, height=1500)
+        yield Shot(name=asset, path=f"/assets/{asset}?view=overview", awaits="Owners", picture=drawn, size=(1800, 1400))
     yield Shot(name="checks", path="/assets/bars_15m?view=checks&checkDetail=sound_prices", awaits="sound_prices")
-    yield Shot(name="partitions", path="/assets/bars_15m?view=partitions", awaits="ETHUSDT-PERP.BINANCE")
+    yield Shot(name="partitions", path="/assets/bars_15m?view=partitions", awaits="2025-06-01")
     yield Shot(name="run", path=f"/runs/{run_id}", awaits="bars_15m")
     yield Shot(name="automation", path="/automation", awaits="daily_refresh")
     yield Shot(name="report_round", path=f"/reports/round/{round_name}/latest.html", awaits="Gates")
@@ -78,7 +78,7 @@ def shots(round_name: str, run_id: str) -> Iterator[Shot]:
 
 def take(page: Page, url: str, shot: Shot) -> None:
     """Show a page, wait until it is whole, and store its picture."""
-    page.set_viewport_size({"width": 1400, "height": shot.height})
+    page.set_viewport_size({"width": shot.size[0], "height": shot.size[1]})
     page.goto(url + shot.path, wait_until="domcontentloaded")
     page.get_by_text(shot.awaits).first.wait_for(timeout=60_000)
     if shot.picture:
