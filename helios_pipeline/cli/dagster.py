@@ -162,7 +162,7 @@ def serve(
                 out.print("Stopping Dagster.")
                 return
             finally:
-                _stop(list(children.values()))
+                _stop(children)
     raise HeliosError(
         f"dagster: expected web interface, daemon and code server to run until Ctrl-C, found that the {ended} ended "
         f"with code {children[ended].returncode}. What it said is above; all are stopped."
@@ -234,7 +234,13 @@ def _first_to_end(children: dict[str, subprocess.Popen[bytes]]) -> str:
         return names[waiting.poll()[0][0]]
 
 
-def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+def _stop(children: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Stop the code server after those that ask it, so that no tick of a sensor is left without an answer."""
+    _end([child for name, child in children.items() if name != CODE])
+    _end([child for name, child in children.items() if name == CODE])
+
+
+def _end(children: list[subprocess.Popen[bytes]]) -> None:
     deadline = time.monotonic() + STOP_WITHIN_SECONDS
     for child in children:
         if child.poll() is None:
