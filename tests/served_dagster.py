@@ -16,7 +16,7 @@ from urllib.error import URLError
 from tests.helios_home import HeliosHome, await_end
 
 UP_WITHIN_SECONDS = 120.0
-DONE_WITHIN_SECONDS = 240.0
+DONE_WITHIN_SECONDS = 360.0
 STOPPED_WITHIN_SECONDS = 30.0
 LOOK_EVERY_SECONDS = 0.5
 NO_DAILY_REFRESH = "0 0 29 2 *"
