@@ -137,7 +137,8 @@ def _step_failure(record: EventLogRecord) -> dict[str, object]:
 
 def _run_failure(record: EventLogRecord) -> dict[str, object]:
     event = record.event_log_entry.get_dagster_event()
-    error = event.job_failure_data.error
+    data = event.event_specific_data  # none where the process that would have said it is gone
+    error = None if data is None else event.job_failure_data.error
     return {"message": event.message, "errors": [] if error is None else [_error(each) for each in _chain(error)]}
 
 

@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 import pytest
+from dagster._core.test_utils import create_run_for_test
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,6 +128,16 @@ def test_a_failed_run_of_a_job_is_named_by_its_job(instance, record):
     (request,) = record(instance, failed_runs)
 
     assert (request.subject, request.evidence["run"]["job"]) == ("daily_refresh", "daily_refresh")
+
+
+def test_a_run_whose_process_was_killed_is_kept_with_what_dagster_says_of_it(instance, record):
+    run = create_run_for_test(instance, job_name="daily_refresh", status=dg.DagsterRunStatus.STARTED)
+    instance.report_run_failed(run, "The process that executed this run ended before the run did.")
+
+    (request,) = record(instance, failed_runs)
+
+    assert (request.subject, request.run_id) == ("daily_refresh", run.run_id)
+    assert "ended before the run did" in json.dumps(request.evidence)
 
 
 def test_passwords_in_errors_are_not_kept(instance, record):
