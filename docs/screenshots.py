@@ -41,7 +41,6 @@ TO_ITS_ROW = """picture => {
 }"""
 """A picture may be wider than its table: show the beginning of its row."""
 
-GROUPS = ("market_data", "bars", "features", "research", "reports")
 LARGEST_BYTES = 300_000
 
 
@@ -66,8 +65,7 @@ class Shot:
 
 def shots(round_name: str, run_id: str) -> Iterator[Shot]:
     """Every picture of docs/dagster.md."""
-    opened = ",".join(f"global@global:{group}" for group in GROUPS)
-    yield Shot(name="lineage", path=f"/asset-groups?expanded={opened}", awaits="raw_klines", size=(1800, 900))
+    yield Shot(name="lineage", path="/asset-groups", awaits="market_data")
     for asset in ASSETS:
         drawn = asset not in WITHOUT_PICTURE
         yield Shot(name=asset, path=f"/assets/{asset}?view=overview", awaits="Owners", picture=drawn, size=(1800, 1400))

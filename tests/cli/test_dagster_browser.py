@@ -43,11 +43,12 @@ def expect_shown(browser, dagster):
     return open_path
 
 
-def test_the_lineage_shows_every_group_with_its_assets(expect_shown):
-    groups = ("market_data", "bars", "features", "research", "reports")
-    opened = ",".join(f"global@global:{group}" for group in groups)
+def test_the_lineage_shows_every_group(expect_shown):
+    expect_shown("/asset-groups", "market_data", "bars", "features", "research", "reports")
 
-    expect_shown(f"/asset-groups?expanded={opened}", *groups, *MARKET_DATA, "sweep_results", "round_report")
+
+def test_a_group_shows_its_assets(expect_shown):
+    expect_shown("/locations/__repository__@helios/asset-groups/market_data/lineage", *MARKET_DATA[:3])
 
 
 def test_an_asset_shows_what_it_is_and_its_newest_month_in_a_picture(expect_shown, dagster):
