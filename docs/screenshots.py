@@ -71,7 +71,7 @@ def shots(round_name: str, run_id: str) -> Iterator[Shot]:
         yield Shot(name=asset, path=f"/assets/{asset}?view=overview", awaits="Owners", picture=drawn, size=(1800, 1400))
     yield Shot(name="checks", path="/assets/bars_15m?view=checks&checkDetail=sound_prices", awaits="sound_prices")
     yield Shot(name="partitions", path="/assets/bars_15m?view=partitions", awaits="2025-06-01")
-    yield Shot(name="run", path=f"/runs/{run_id}", awaits="bars_15m")
+    yield Shot(name="run", path=f"/runs/{run_id}?logs=step%3Abars_15m", awaits="1 left out")
     yield Shot(name="automation", path="/automation", awaits="daily_refresh")
     yield Shot(name="report_round", path=f"/reports/round/{round_name}/latest.html", awaits="Gates")
 
@@ -86,6 +86,7 @@ def take(page: Page, url: str, shot: Shot) -> None:
         drawn.wait_for(timeout=60_000)
         drawn.evaluate(TO_ITS_ROW)
     page.wait_for_timeout(1500)  # lines and colours come a moment after the text
+    assert str(ROOT) not in page.inner_text("body"), f"{shot.name}: expected no path of this machine"
     path = FOLDER / f"{shot.name}.png"
     page.screenshot(path=path)
     size = path.stat().st_size
