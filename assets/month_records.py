@@ -51,10 +51,14 @@ class Progress:
     failed: dict[Month, str] = field(default_factory=dict)
     blocked: dict[Month, str] = field(default_factory=dict)
 
-    @property
-    def left_out(self) -> list[Month]:
-        """Months that the run did not make."""
-        return sorted({*self.refused, *self.failed, *self.blocked})
+    def left_out(self, asset: MonthlyAsset) -> dict[Month, str]:
+        """Months that the run did not make, each with what a person is told of it."""
+        refused = {
+            month: f"{asset.name} of {month[0]} {month[1]}: "
+            + "; ".join(f"refused by {outcome.check}: {outcome.summary}" for outcome in outcomes)
+            for month, outcomes in self.refused.items()
+        }
+        return refused | self.failed | self.blocked
 
 
 def materialization(
@@ -115,7 +119,7 @@ def check_results(
         passed=not rows,
         description="; ".join(row["found"] for row in rows[:SHOWN_REASONS]) if rows else f"{asked} months asked for.",
         metadata={
-            "left_out": dg.MetadataValue.json([[*month] for month in progress.left_out]),
+            "left_out": dg.MetadataValue.json([[*month, why] for month, why in progress.left_out(asset).items()]),
             **({"failures": rows_table(rows)} if rows else {}),
         },
     )

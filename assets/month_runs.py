@@ -14,7 +14,7 @@ from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_AS
 
 from assets.month_records import SHOWN_REASONS, Progress, check_results, materialization, shown_facts, shown_month
 from assets.months import Month, MonthlyAsset, Plan
-from assets.partitions import instrument_and_month, month_key
+from assets.partitions import MONTH_BY_INSTRUMENT, instrument_and_month, month_key
 from assets.research import Research
 from helios_pipeline.core.errors import DataError, HeliosError, UnreachableError
 
@@ -22,6 +22,11 @@ type MonthEvents = Iterator[dg.AssetMaterialization | dg.AssetCheckResult | dg.M
 
 REFRESH_TAG = "helios/refresh"
 """Run tag: `true` asks the archive again even about months that are final."""
+
+AFTER_A_REFUSAL = (
+    " What was stored before stays. Look at the rows in the check's table; correct the source, or accept the month "
+    "under [[checks.accepted]] in helios.toml."
+)
 
 EVENTS_ARE_EMITTED = {SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True}
 """Metadata of an output whose materializations its asset has recorded one by one: Dagster adds none of its own.
@@ -66,9 +71,9 @@ def _replace_all(context: dg.AssetExecutionContext, research: Research, asset: M
             yield from _replace_month(research, asset, month, plan, progress)
             research.progress(f"{asset.name} {month[0]}", done, len(plans))
         yield from check_results(research, asset, progress, len(keys))
-    context.log.info(f"{progress.stored} made, {len(unchanged)} unchanged, {len(progress.left_out)} left out")
+    context.log.info(f"{progress.stored} made, {len(unchanged)} unchanged, {len(progress.left_out(asset))} left out")
     yield dg.MaterializeResult(metadata=EVENTS_ARE_EMITTED)
-    _raise_at_the_end(context, asset, progress, earlier)
+    _raise_at_the_end(context, asset, progress)
 
 
 def _what_blocks(month: Month, left_out: Mapping[Month, str]) -> str | None:
@@ -125,7 +130,7 @@ def _record_unrecorded(
 
 
 def _left_out_earlier(context: dg.AssetExecutionContext, asset: MonthlyAsset) -> dict[Month, str]:
-    """Months that earlier steps of this run left out of what this asset is made from, each with the first of them."""
+    """Months that earlier steps of this run left out of what this asset is made from, each with the first reason."""
     graph = context.job_def.asset_layer.asset_graph
     read = graph.get_ancestor_asset_keys(dg.AssetKey(asset.name))
     records = context.instance.event_log_storage.get_records_for_run(
@@ -136,34 +141,23 @@ def _left_out_earlier(context: dg.AssetExecutionContext, asset: MonthlyAsset) ->
         event = record.event_log_entry.dagster_event
         evaluation: Any = event.event_specific_data if event else None
         listed = evaluation.metadata.get("left_out") if evaluation and evaluation.asset_key in read else None
-        for instrument, month in listed.value if listed is not None else []:
-            name = evaluation.asset_key.to_user_string()
-            left_out.setdefault((instrument, month), f"{name} of {instrument} {month} was left out before")
+        for instrument, month, why in listed.value if listed is not None else []:
+            left_out.setdefault((instrument, month), why)
     return left_out
 
 
-def _raise_at_the_end(
-    context: dg.AssetExecutionContext, asset: MonthlyAsset, progress: Progress, earlier: Mapping[Month, str]
-) -> None:
-    reasons = [
-        f"{asset.name} of {month[0]} {month[1]}: "
-        + "; ".join(f"refused by {outcome.check}: {outcome.summary}" for outcome in outcomes)
-        for month, outcomes in progress.refused.items()
-    ]
-    reasons += [*progress.failed.values(), *earlier.values()]
+def _raise_at_the_end(context: dg.AssetExecutionContext, asset: MonthlyAsset, progress: Progress) -> None:
+    # What an earlier step left out is told by the months that it blocks.
+    reasons = list(dict.fromkeys(progress.left_out(asset).values()))
     if not reasons or _is_followed(context, asset):
         return
     more = f" and {len(reasons) - SHOWN_REASONS} more" if len(reasons) > SHOWN_REASONS else ""
-    refused = (
-        " What was stored before stays. Look at the rows in the check's table; correct the source, or accept the month "
-        "under [[checks.accepted]] in helios.toml."
-        if progress.refused
-        else ""
-    )
-    raise DataError(" | ".join(reasons[:SHOWN_REASONS]) + more + refused)
+    refused = any("refused by" in reason for reason in reasons)
+    raise DataError(" | ".join(reasons[:SHOWN_REASONS]) + more + (AFTER_A_REFUSAL if refused else ""))
 
 
 def _is_followed(context: dg.AssetExecutionContext, asset: MonthlyAsset) -> bool:
-    """Whether a later step of this run reads this asset, and so carries its failure to the run's end."""
+    """Whether a later step of this run makes months from this asset's, and so carries its failure to the run's end."""
     layer = context.job_def.asset_layer
-    return any(key in layer.selected_asset_keys for key in layer.get(dg.AssetKey(asset.name)).child_keys)
+    followers = layer.get(dg.AssetKey(asset.name)).child_keys & layer.selected_asset_keys
+    return any(layer.get(key).partitions_def == MONTH_BY_INSTRUMENT for key in followers)

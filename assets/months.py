@@ -109,10 +109,12 @@ class MonthlyAsset:
     def compare(self, research: Research, months: Sequence[Month]) -> dict[Month, Plan]:
         """Months that are not stored as they would be made now, in the order given, with what they'd be made from."""
         settled = {month: None if research.refresh else self.settled(research, month) for month in months}
-        known = {month for month, made_from in settled.items() if made_from is not None and self._is_stored(
-            research, month, made_from
-        )}  # fmt: skip
-        plans = self.plan(research, [month for month in months if month not in known])
+        current = {
+            month
+            for month, made_from in settled.items()
+            if made_from is not None and self._is_stored(research, month, made_from)
+        }
+        plans = self.plan(research, [month for month in months if month not in current])
         return {month: plan for month, plan in plans.items() if not self._is_stored(research, month, plan.made_from)}
 
     def replace(self, research: Research, month: Month, plan: Plan) -> Judged:
@@ -122,9 +124,8 @@ class MonthlyAsset:
         judged = Judged(made=made, outcomes=outcomes, version=version, stored=False)
         where = {"instrument": month[0], "month": month[1]}
         if judged.refusals:
-            facts = {"refused_by": [outcome.check for outcome in judged.refusals], "quarantined": _reasons(made)}
             rows = _refused_rows(judged.refusals)
-            research.lake.replace(f"refused/{self.name}", rows, **where, version=version, facts=facts)
+            research.lake.replace(f"refused/{self.name}", rows, **where, version=version, facts={})
             return judged
         if made.quarantine is not None:
             research.lake.replace(f"quarantine/{self.name}", made.quarantine, **where, version=version, facts={})
@@ -162,10 +163,6 @@ class MonthlyAsset:
 
     def _is_stored(self, research: Research, month: Month, made_from: Mapping[str, object]) -> bool:
         return self.stored_version(research, month) == self.version_of(made_from)
-
-
-def _reasons(made: Made) -> object:
-    return made.facts.get("quarantined", {})
 
 
 def _verdict(outcome: CheckOutcome) -> dict[str, object]:

@@ -4,13 +4,14 @@ import os
 
 import dagster as dg
 
-VARIABLE = "HELIOS_AUTOMATION"
-"""`running` lets them run from the start; a person's choice in the interface wins over it."""
+AUTOMATION = "HELIOS_AUTOMATION"
+RUNNING = "running"
+"""Variable, and the value that lets them run from the start; a person's choice in the interface wins over it."""
 
 
 def automation_runs() -> bool:
     """Whether this process was started to automate."""
-    return os.environ.get(VARIABLE) == "running"
+    return os.environ.get(AUTOMATION) == RUNNING
 
 
 def default_schedule_status() -> dg.DefaultScheduleStatus:

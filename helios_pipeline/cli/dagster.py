@@ -92,6 +92,8 @@ def open_instance(settings: "Settings", dagster_url: str) -> Iterator["dg.Dagste
     from dagster_postgres.utils import DagsterPostgresException
     from sqlalchemy.exc import DBAPIError
 
+    from assets.month_assets import VENUE_POOL
+
     folder = write_instance(settings.home, settings.dagster)
     os.environ["DAGSTER_POSTGRES_URL"] = dagster_url
     os.environ["DAGSTER_HOME"] = str(folder)
@@ -100,7 +102,7 @@ def open_instance(settings: "Settings", dagster_url: str) -> Iterator["dg.Dagste
             lock.own()
             instance = dg.DagsterInstance.from_config(str(folder))
             instance.get_run_records(limit=1)
-            instance.event_log_storage.set_concurrency_slots("venue", settings.dagster.venue_requests)
+            instance.event_log_storage.set_concurrency_slots(VENUE_POOL, settings.dagster.venue_requests)
         with instance:
             yield instance
     except (DagsterPostgresException, DBAPIError) as error:
@@ -113,6 +115,8 @@ def open_instance(settings: "Settings", dagster_url: str) -> Iterator["dg.Dagste
 
 def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str) -> dict[str, str]:
     """What Dagster's processes need, without the owner's address."""
+    from jobs.schedules import DAILY_REFRESH_CRON
+
     kept = {name: value for name, value in os.environ.items() if name != "HELIOS_DATABASE_URL"}
     return kept | {
         "DAGSTER_HOME": str(write_instance(settings.home, settings.dagster)),
@@ -121,7 +125,7 @@ def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str)
         "HELIOS_PIPELINE_DATABASE_URL": pipeline_url,
         "HELIOS_CONFIG": str(State.config.resolve()),
         "HELIOS_HOME": str(settings.home),
-        "HELIOS_DAILY_REFRESH_CRON": settings.dagster.daily_refresh_cron,
+        DAILY_REFRESH_CRON: settings.dagster.daily_refresh_cron,
     }
 
 
@@ -138,14 +142,17 @@ def serve(
     """
     settings = settings_of()
     _require_free(port)
+    from assets.partitions import INSTRUMENTS
+    from jobs.automation import AUTOMATION, RUNNING
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop is a person's Ctrl-C
     with open_database(settings) as database:
         environment = child_environment(settings, database.urls.pipeline, database.urls.dagster)
         if automation:
-            environment["HELIOS_AUTOMATION"] = "running"
+            environment[AUTOMATION] = RUNNING
         # Makes Dagster's tables, which processes that start at once would all try to make.
         with open_instance(settings, database.urls.dagster) as instance:
-            instance.add_dynamic_partitions("instrument", list(settings.research.instruments))
+            instance.add_dynamic_partitions(str(INSTRUMENTS.name), list(settings.research.instruments))
         said = "Schedules and sensors run." if automation else "Schedules and sensors are stopped."
         out.print(f"Dagster on http://{HOST}:{port} until Ctrl-C. {said} {database.describe}.", highlight=False)
         children: dict[str, subprocess.Popen[bytes]] = {}

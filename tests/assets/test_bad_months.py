@@ -8,11 +8,14 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from assets.bars import bars_15m
+from assets.features import funding_features
 from assets.month_runs import REFRESH_TAG
 from assets.partitions import INSTRUMENTS, month_key
+from assets.reports import data_quality_report
 from helios_pipeline.definitions import build_research
 from helios_pipeline.settings import load_settings
-from jobs.research import MONTHLY
+from jobs.research import ALL_ASSETS, MONTHLY
 from tests.damaged_months import conflicting_duplicate, crossed_ohlc, damage, gap_of_a_day, negative_price, wrong_scale
 from tests.helios_home import BTC, ETH, SMALL, copy_archive, write_settings, write_simulated_archive
 
@@ -29,6 +32,7 @@ CASES = {
 }
 """Damage → how it is done, the asset and check that find it, and something that each failing row says."""
 
+MARKET_DATA = [asset for asset, _ in MONTHLY.values()]
 RAW = {"raw_klines", "raw_funding_rates", "raw_open_interest"}
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
@@ -63,10 +67,11 @@ def run(tmp_path, archive, instance, database):
     write_settings(tmp_path / "helios.toml", SMALL | {"data.archive_url": archive.as_uri()})
     settings = load_settings(tmp_path / "helios.toml", {})
 
-    def run(first, last):
+    def run(first, last, assets=MARKET_DATA):
         tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
         return dg.materialize(
-            [asset for asset, _ in MONTHLY.values()],
+            ALL_ASSETS,
+            selection=list(assets),
             instance=instance,
             resources={"research": build_research(settings, database_url=database.urls.pipeline)},
             tags=tags | {REFRESH_TAG: "true"},
@@ -135,3 +140,21 @@ def test_a_damaged_month_is_refused_with_its_rows_and_stops_only_what_is_made_fr
     assert failed_checks(repaired) == {}
     assert made(repaired) == once(took_the_damage, BAD_KEY) + once(["bars_15m", "funding_features"], AFTER)
     assert stored_bytes(tmp_path, *BAD) == old
+
+
+def why_it_failed(result):
+    """What the run says at its end."""
+    (failure,) = [event for event in result.all_events if event.is_step_failure]
+    return failure.event_specific_data.error.message
+
+
+@pytest.mark.parametrize("last", [bars_15m, funding_features], ids=lambda asset: asset.key.path[-1])
+def test_a_run_that_left_a_month_out_fails_and_says_why_whatever_else_it_makes(run, archive, last):
+    damage(archive, *BAD, crossed_ohlc)
+    upstream = [asset for asset in MARKET_DATA if asset not in (bars_15m, funding_features)]
+
+    refused = run(BAD_KEY, BAD_KEY, [*upstream, *{bars_15m, last}, data_quality_report])
+
+    assert not refused.success
+    assert f"bars_15m of {BAD[0]} {BAD[1]}: refused by sound_prices: 1 " in why_it_failed(refused)
+    assert "[[checks.accepted]]" in why_it_failed(refused)
