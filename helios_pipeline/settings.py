@@ -29,8 +29,9 @@ ENVIRONMENT = {
 }
 """Environment variable → the key it sets."""
 
-CRON = re.compile(r"[0-9*/,-]+( [0-9A-Za-z*/,-]+){4}")
-"""Five fields: minute, hour, day of the month, month, day of the week."""
+CRON_FIELD = re.compile(r"(\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?(,(\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?)*")
+CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""Of minute, hour, day of the month, month and day of the week."""
 
 
 def _month(value: str) -> str:
@@ -52,7 +53,12 @@ def _base_url(value: str) -> str:
 
 
 def _cron(value: str) -> str:
-    if CRON.fullmatch(value) is None:
+    fields = value.split(" ")
+    allowed = len(fields) == len(CRON_LIMITS) and all(
+        CRON_FIELD.fullmatch(field) and all(low <= int(number) <= high for number in re.findall("[0-9]+", field))
+        for field, (low, high) in zip(fields, CRON_LIMITS, strict=True)
+    )
+    if not allowed:
         raise ValueError("a cron expression of five fields, in UTC, such as 20 0 * * *")
     return value
 

@@ -130,7 +130,9 @@ def child_environment(settings: "Settings", pipeline_url: str, dagster_url: str)
 
 
 def serve(
-    port: Annotated[int, typer.Option("--port", help="Port of the web interface, on 127.0.0.1.")] = 3000,
+    port: Annotated[
+        int, typer.Option("--port", min=1, max=65_535, help="Port of the web interface, on 127.0.0.1.")
+    ] = 3000,
     automation: Annotated[
         bool, typer.Option("--automation/--no-automation", help="Whether schedules and sensors run by themselves.")
     ] = True,
