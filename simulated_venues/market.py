@@ -7,7 +7,7 @@ answer depends neither on earlier questions nor on which other instruments are l
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.bars import Bars, Trades, aggregate_bars, make_day
+from simulated_venues.book import BookShape, book_at, quotes_of, update_ids
 from simulated_venues.path import DayPath, day_path
 from simulated_venues.premium import (
     DayPremium,
@@ -24,7 +25,7 @@ from simulated_venues.premium import (
     position_ratios,
     settlement_delays_ms,
 )
-from simulated_venues.random import Floats
+from simulated_venues.random import stream_key
 from simulated_venues.settings import (
     RAW_BARS_PER_DAY,
     RAW_BARS_PER_FUNDING,
@@ -32,67 +33,31 @@ from simulated_venues.settings import (
     MarketSettings,
     SimulatedInstrument,
 )
+from simulated_venues.source import (
+    BOOK_STEP_MS,
+    UPDATES_PER_STEP,
+    Book,
+    FairPrices,
+    Integers,
+    OpenInterest,
+    Quotes,
+    Settlements,
+)
 
 __all__ = [
     "Bars",
+    "Book",
     "FairPrices",
     "MarketSettings",
     "OpenInterest",
+    "Quotes",
     "Settlements",
     "SimulatedInstrument",
     "SimulatedMarket",
     "Trades",
 ]
 
-Integers = NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settlements:
-    """Funding settlements in order of time.
-
-    Attributes:
-        settled_at_ms: int64.
-        published_at_ms: int64, the stamp the venue publishes, a few milliseconds late.
-        rate_e8: int64, fraction of notional for the interval that ends here, in units of 1e-8.
-        mark_price: float64, quote currency.
-    """
-
-    settled_at_ms: Integers
-    published_at_ms: Integers
-    rate_e8: Integers
-    mark_price: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FairPrices:
-    """Premium, index and mark at starts of raw bars: `at_ms` int64, the others float64 (prices in quote currency)."""
-
-    at_ms: Integers
-    premium: Floats
-    index_price: Floats
-    mark_price: Floats
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenInterest:
-    """Open interest and what the venue publishes beside it, every five raw bars.
-
-    Attributes:
-        measured_at_ms: int64.
-        open_interest: int64, lots.
-        mark_price: float64, at which the venue states the open interest's value.
-        top_accounts_ratio, top_positions_ratio, accounts_ratio: float64, long over short.
-        taker_ratio: float64, lots bought over lots sold by takers in the five raw bars before.
-    """
-
-    measured_at_ms: Integers
-    open_interest: Integers
-    mark_price: Floats
-    top_accounts_ratio: Floats
-    top_positions_ratio: Floats
-    accounts_ratio: Floats
-    taker_ratio: Floats
+_TRADES_PER_LEVEL = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +66,83 @@ class SimulatedMarket:
 
     settings: MarketSettings
 
+    @property
+    def instruments(self) -> tuple[SimulatedInstrument, ...]:
+        """What trades."""
+        return self.settings.instruments
+
+    @property
+    def raw_interval_ms(self) -> int:
+        """Length of a raw bar."""
+        return self.settings.raw_interval_ms
+
+    @property
+    def identity(self) -> str:
+        """Names the prices."""
+        return f"simulated seed {self.settings.seed} market {self.settings.digest}"
+
+    @property
+    def span_ms(self) -> tuple[int, int] | None:
+        """None: the market has no ends."""
+        return None
+
     def bars(self, instrument_id: str, first: datetime, last: datetime, *, raw_bars: int) -> Bars:
-        """Bars that open in the span.
+        """Bars that open in the span, at multiples of their length since 1970.
 
         Args:
             instrument_id: one of the market's.
             first: start of the span.
             last: end of the span, excluded.
-            raw_bars: raw bars in a bar, a divisor of 1,440: 1 for 1m, 15 for 15m.
+            raw_bars: raw bars in a bar: 1 for 1m at natural speed, 15 for 15m.
 
         Raises:
-            SimulationError: `raw_bars` does not divide a day.
+            SimulationError: `raw_bars` is not positive.
         """
-        if raw_bars < 1 or RAW_BARS_PER_DAY % raw_bars:
-            raise SimulationError(
-                f"simulated bars: expected raw_bars that divide {RAW_BARS_PER_DAY}, found {raw_bars}."
-            )
+        if raw_bars < 1:
+            raise SimulationError(f"simulated bars: expected raw_bars of 1 or more, found {raw_bars}.")
         instrument = self.settings.instrument(instrument_id)
-        days = [_day_bars(self.settings, instrument, day)[0] for day in self._days(first, last)]
-        bars = _join([aggregate_bars(day, raw_bars) if raw_bars > 1 else day for day in days])
-        return _cut(bars, bars.opened_at_ms, first, last)
+        length_ms = raw_bars * self.settings.raw_interval_ms
+        opens = [-(-_milliseconds(instant) // length_ms) * length_ms for instant in (first, last)]
+        days = range(opens[0] // self._day_ms, max(opens[0] // self._day_ms + 1, -(-opens[1] // self._day_ms)))
+        raw = _join([_day_bars(self.settings, instrument, day)[0] for day in days])
+        start, stop = np.searchsorted(raw.opened_at_ms, opens)
+        whole = _rebuilt(raw, lambda name: getattr(raw, name)[start:stop])
+        return aggregate_bars(whole, raw_bars) if raw_bars > 1 else whole
 
     def trades(self, instrument_id: str, first: datetime, last: datetime) -> Trades:
         """Trades in the span; those of a bar give its open, high, low, close, volumes and count exactly."""
         instrument = self.settings.instrument(instrument_id)
         trades = _join([_day_bars(self.settings, instrument, day)[1] for day in self._days(first, last)])
         return _cut(trades, trades.traded_at_ms, first, last)
+
+    def quotes(self, instrument_id: str, first: datetime, last: datetime) -> Quotes:
+        """Best prices from just before each trade in the span on."""
+        instrument = self.settings.instrument(instrument_id)
+        step = _instant(_milliseconds(first) // BOOK_STEP_MS * BOOK_STEP_MS)
+        quotes = quotes_of(self._shape(instrument), self.trades(instrument_id, step, last))
+        return _cut(quotes, quotes.at_ms, first, last)
+
+    def book(self, instrument_id: str, at: datetime) -> Book:
+        """The book at an instant; the same as at the start of its step, but for what trades since have moved."""
+        instrument, at_ms = self.settings.instrument(instrument_id), _milliseconds(at)
+        trades = _day_bars(self.settings, instrument, at_ms // self._day_ms)[1]
+        last = int(np.searchsorted(trades.traded_at_ms, at_ms, side="right")) - 1
+        if last < 0:
+            trades = _day_bars(self.settings, instrument, at_ms // self._day_ms - 1)[1]
+        step_ms = at_ms // BOOK_STEP_MS * BOOK_STEP_MS
+        inside = (
+            trades.traded_at_ms[np.searchsorted(trades.traded_at_ms, step_ms) : last + 1]
+            if last >= 0
+            else trades.traded_at_ms[:0]
+        )
+        return book_at(
+            self._shape(instrument),
+            int(trades.trade_id[last]),
+            int(trades.price[last]),
+            seller_took=bool(trades.buyer_is_maker[last]),
+            at_ms=at_ms,
+            update_id=int(update_ids(inside)[-1]) if len(inside) else step_ms // BOOK_STEP_MS * UPDATES_PER_STEP,
+        )
 
     def settlements(self, instrument_id: str, first: datetime, last: datetime) -> Settlements:
         """Funding settled in the span, every 480 raw bars (8 h at natural speed)."""
@@ -160,9 +176,20 @@ class SimulatedMarket:
 
     def _days(self, first: datetime, last: datetime) -> Iterator[int]:
         """Days of the market that the span touches; one at least, so that an empty span gives empty arrays."""
-        day_ms = self.settings.raw_interval_ms * RAW_BARS_PER_DAY
-        start = _milliseconds(first) // day_ms
-        return iter(range(start, max(start + 1, -(-_milliseconds(last) // day_ms))))
+        start = _milliseconds(first) // self._day_ms
+        return iter(range(start, max(start + 1, -(-_milliseconds(last) // self._day_ms))))
+
+    @property
+    def _day_ms(self) -> int:
+        return self.settings.raw_interval_ms * RAW_BARS_PER_DAY
+
+    def _shape(self, instrument: SimulatedInstrument) -> BookShape:
+        trade_lots = instrument.daily_volume / float(instrument.lot) / instrument.trades_per_day
+        return BookShape(
+            key=stream_key(self.settings.seed, instrument.instrument_id),
+            mean_lots=_TRADES_PER_LEVEL * trade_lots,
+            longest_life_steps=max(1, self.settings.raw_interval_ms // BOOK_STEP_MS),
+        )
 
     def _instants(self, day: int, every: int) -> Integers:
         """Starts of every `every`-th raw bar of a day, milliseconds since 1970."""
@@ -221,6 +248,10 @@ def _milliseconds(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise SimulationError(f"simulated market: expected an instant with a time zone, found {instant.isoformat()}.")
     return round(instant.timestamp() * 1_000)
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
 
 def _arrays[Columns](columns: Columns) -> dict[str, NDArray[np.generic]]:

@@ -54,6 +54,10 @@ class SimulatedInstrument:
         }
         _refuse(f"simulated instrument {self.instrument_id}", allowed, self)
 
+    def __hash__(self) -> int:
+        """Of the id alone: days of the market are looked up by it many times a second."""
+        return hash(self.instrument_id)
+
     @property
     def symbol(self) -> str:
         """The venue's own name, as in its files: `BTCUSDT` of `BTCUSDT-PERP.BINANCE`."""
@@ -111,6 +115,10 @@ class MarketSettings:
                 f"simulated market: expected priced_at at the start of a day of the market, a multiple of "
                 f"{self.raw_interval_ms * RAW_BARS_PER_DAY} ms since 1970, found {self.priced_at.isoformat()}."
             )
+
+    def __hash__(self) -> int:
+        """Of what usually differs: days of the market are looked up by it many times a second."""
+        return hash((self.seed, self.raw_interval_ms, self.edge))
 
     def instrument(self, instrument_id: str) -> SimulatedInstrument:
         """The instrument of that id.

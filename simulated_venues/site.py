@@ -1,0 +1,96 @@
+"""An HTTP site on loopback: its port, and the faults between a request and its answer."""
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import cast
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from helios_pipeline.core.errors import SimulationError
+from simulated_venues.faults import Faults
+
+LOOPBACK = "127.0.0.1"
+UNTOUCHED = ("/control", "/page")
+"""Paths that no fault strikes: through them a person ends it."""
+
+
+@dataclass(slots=True)
+class Site:
+    """A site that listens from `start` to `stop`, and may start again on the same port.
+
+    Attributes:
+        port: to listen on; 0 lets the system choose at the first start, and keeps its choice.
+    """
+
+    port: int
+    _runner: web.AppRunner | None = field(default=None)
+
+    async def start(self, app: web.Application) -> None:
+        """Listen.
+
+        Raises:
+            SimulationError: the port is taken.
+        """
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, LOOPBACK, self.port, reuse_address=True).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise SimulationError(
+                f"simulated venue: expected port {self.port} of {LOOPBACK} to be free, found it taken "
+                f"({error.strerror}). Stop what listens there, or choose another port."
+            ) from error
+        self._runner, self.port = runner, int(runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Stop listening and close every connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+
+def fault_middleware(faults: Faults, error_body: dict[str, object]) -> Middleware:
+    """Applies `http_status`, `slow_response` and `truncated_response` to requests by their path.
+
+    Args:
+        faults: the venue's.
+        error_body: what the venue answers with an error status, as JSON.
+    """
+
+    @web.middleware
+    async def apply(request: web.Request, handler: Handler) -> web.StreamResponse:
+        path = request.path
+        if path == "/" or path.startswith(UNTOUCHED):
+            return await handler(request)
+        late = faults.take("slow_response", path)
+        if late:
+            await asyncio.sleep(late.value / 1_000)
+        status = faults.take("http_status", path)
+        if status:
+            headers = {"Retry-After": "1"} if status.value in (418, 429) else {}
+            return web.json_response(error_body, status=int(status.value), headers=headers)
+        response = await handler(request)
+        if not isinstance(response, web.Response) or not faults.take("truncated_response", path):
+            return response
+        return await _half(request, response)
+
+    return apply
+
+
+async def _half(request: web.Request, response: web.Response) -> web.StreamResponse:
+    """Send half of a body under the length of the whole, then drop the connection."""
+    body = cast("bytes", response.body or b"")
+    cut = web.StreamResponse(status=response.status, headers={"Content-Type": response.content_type})
+    cut.content_length = max(len(body), 2)
+    await cut.prepare(request)
+    await cut.write(body[: max(len(body) // 2, 1)])
+    if request.transport is not None:
+        request.transport.close()
+    return cut
