@@ -39,6 +39,13 @@ def test_the_shipped_file_is_valid_and_its_numbers_are_exact():
         ("embargo_bars = 480", "embargo_bars = 1", ["embargo_bars", "at least the longest", "480", "found 1"]),
         ('archive_url = "https://', 'archive_url = "ftp://', ["data.archive_url", "file://", "ftp://"]),
         ('instruments = ["BTCUSDT', 'instruments = ["XYZUSDT', ["research.instruments", "XYZUSDT-PERP.BINANCE"]),
+        (
+            'daily_refresh_cron = "20 0 * * *"',
+            'daily_refresh_cron = "99 0 * * *"',
+            ["daily_refresh_cron", "cron", "99"],
+        ),
+        ('daily_refresh_cron = "20 0 * * *"', 'daily_refresh_cron = "20 0 * *"', ["daily_refresh_cron", "five fields"]),
+        ('daily_refresh_cron = "20 0 * * *"', 'daily_refresh_cron = "20 0 0 * *"', ["daily_refresh_cron", "cron"]),
         ("[costs]", "[costs", ["expected TOML"]),
     ],
 )
@@ -51,6 +58,13 @@ def test_a_wrong_setting_names_key_value_and_what_is_allowed(tmp_path, old, new,
     assert "\n" not in str(error.value)
     for part in parts:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("cron", ["*/15 0-6 1,15 * 1-5", "0 0 29 2 *", "5,35 */2 * 1-12/3 7"])
+def test_a_cron_expression_may_hold_lists_ranges_and_steps(tmp_path, cron):
+    path = edited(tmp_path, 'daily_refresh_cron = "20 0 * * *"', f'daily_refresh_cron = "{cron}"')
+
+    assert load_settings(path, {}).dagster.daily_refresh_cron == cron
 
 
 ACCEPTED = {"instrument": "BTCUSDT-PERP.BINANCE", "month": "2024-05", "check": "bars_15m:complete", "reason": "seen"}

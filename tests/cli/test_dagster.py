@@ -79,6 +79,14 @@ def test_a_port_that_is_taken_is_refused_before_anything_starts(make_home):
     assert not home.home.exists()
 
 
+def test_a_port_that_no_machine_has_is_refused(make_home):
+    outcome = make_home().run("dagster", "--port", "80000")
+
+    assert outcome.code == 2
+    assert "--port" in outcome.err
+    assert "65535" in outcome.err
+
+
 def test_a_database_that_does_not_answer_is_one_line_without_its_password(make_home, monkeypatch):
     monkeypatch.setenv("DAGSTER_HOME", "")
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "")
