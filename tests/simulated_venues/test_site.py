@@ -14,6 +14,7 @@ from simulated_venues.faults import Fault, Faults
 from simulated_venues.site import Site, fault_middleware
 from simulated_venues.venue import embedded
 
+JSON = {"Content-Type": "application/json"}
 BODY = {"rows": list(range(1_000))}
 OPEN = build_opener(ProxyHandler({})).open
 
@@ -87,7 +88,7 @@ def test_no_fault_strikes_the_control_endpoint_that_ends_it(venue):
     venue.faults.start(Fault(kind="http_status", value=503))
 
     assert get(venue, "/control/state") == {"venue": "binance"}
-    with OPEN(Request(f"{venue.site.url}/control/faults", method="DELETE"), timeout=10) as answer:
+    with OPEN(Request(f"{venue.site.url}/control/faults", method="DELETE", headers=JSON), timeout=10) as answer:
         assert answer.status == 200
     assert get(venue, "/rows") == BODY
 
