@@ -90,10 +90,8 @@ def make_day(settings: MarketSettings, instrument: SimulatedInstrument, day: int
     counts, volume = _bar_volumes(key, day, activity, mean_lots, instrument.trades_per_day)
     ids = day * instrument.trades_per_day + np.arange(instrument.trades_per_day)
     totals = np.stack((counts, volume))
-    traded_at, price, quantity, seller_took = _draw_trades(
-        key, ids, opened_at, settings.raw_interval_ms, prices, totals
-    )
-    quote, bought, bought_quote = _sum_trades(counts, price, quantity, seller_took)
+    trades = draw_trades(key, ids, opened_at, settings.raw_interval_ms, prices, totals)
+    quote, bought, bought_quote = sum_trades(counts, trades.price, trades.quantity, trades.buyer_is_maker)
     open_, high, low, close = prices
     bars = Bars(
         interval_ms=settings.raw_interval_ms,
@@ -108,8 +106,25 @@ def make_day(settings: MarketSettings, instrument: SimulatedInstrument, day: int
         taker_buy_volume=bought,
         taker_buy_quote_volume=bought_quote,
     )
-    trades = Trades(trade_id=ids, traded_at_ms=traded_at, price=price, quantity=quantity, buyer_is_maker=seller_took)
     return bars, trades
+
+
+def draw_trades(
+    key: np.uint64, ids: Integers, opened_at: Integers, interval_ms: int, prices: Integers, totals: Integers
+) -> Trades:
+    """Trades that reproduce neighbouring bars exactly.
+
+    Args:
+        key: Philox key of the instrument.
+        ids: int64[trades], their ids, consecutive; a trade is drawn by its id.
+        opened_at: int64[bars], milliseconds since 1970, a multiple of the interval.
+        interval_ms: length of a bar.
+        prices: int64[4, bars], open, high, low and close in ticks.
+        totals: int64[2, bars], trades and lots of each bar, at least a lot a trade. A bar of fewer than four trades
+            must have no more prices than trades, as every recorded one does; one of none has no trades at all.
+    """
+    traded_at, price, quantity, seller_took = _draw_trades(key, ids, opened_at, interval_ms, prices, totals)
+    return Trades(trade_id=ids, traded_at_ms=traded_at, price=price, quantity=quantity, buyer_is_maker=seller_took)
 
 
 def aggregate_bars(bars: Bars, count: int) -> Bars:
@@ -198,11 +213,17 @@ def _draw_trades(
         at_high, at_low = _turning_trades(count, turns[2 * k], turns[2 * k + 1])
         early, late = min(at_high, at_low), max(at_high, at_low)
         early_price, late_price = (high, low) if early == at_high else (low, high)
+        if count < MIN_TRADES_PER_RAW_BAR:
+            early_price = high if high > max(open_, close) else low
         buys = 0.5 + 0.15 * (close - open_) / max(1, high - low)
         for i in range(count):
             words = philox(ids[first + i], _TRADES, key)
             traded_at[first + i] = opened_at[k] + math.floor(interval_ms * ((i + unit(words[0])) / count))
-            if i <= early:
+            if i == 0:
+                line = float(open_)
+            elif i == count - 1:
+                line = float(close)
+            elif i <= early:
                 line = open_ + (early_price - open_) * i / early
             elif i <= late:
                 line = early_price + (late_price - early_price) * (i - early) / (late - early)
@@ -220,7 +241,12 @@ def _draw_trades(
 
 @njit(cache=True, nogil=True)
 def _turning_trades(count: int, u: float, v: float) -> tuple[int, int]:
-    """Which trades touch the high and the low: two different ones, neither the first nor the last."""
+    """Which trades touch the high and the low: two different ones, neither the first nor the last.
+
+    Of three trades or fewer only the second can lie between, and touches what the first and last do not.
+    """
+    if count < MIN_TRADES_PER_RAW_BAR:
+        return 1, 1
     between = count - 2
     at_high = math.floor(u * between)
     at_low = (at_high + 1 + math.floor(v * (between - 1))) % between
@@ -240,7 +266,7 @@ def _share_out(lots: int, weights: Floats, out: Integers) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _sum_trades(
+def sum_trades(
     counts: Integers, price: Integers, quantity: Integers, seller_took: NDArray[np.bool_]
 ) -> tuple[Integers, Integers, Integers]:
     """Ticks × lots, lots bought by takers, and ticks × lots bought by takers, of each bar."""

@@ -58,6 +58,20 @@ def book_at(shape: BookShape, trade_id: int, price: int, *, seller_took: bool, a
     return Book(at_ms=at_ms, update_id=update_id, bids=sides[0], asks=sides[1])
 
 
+def book_after(shape: BookShape, trades: Trades, at_ms: int) -> Book:
+    """The book at an instant, from the trades up to it: the last trade, and those since the book's step began."""
+    step_ms = at_ms // BOOK_STEP_MS * BOOK_STEP_MS
+    inside = trades.traded_at_ms[np.searchsorted(trades.traded_at_ms, step_ms) :]
+    return book_at(
+        shape,
+        int(trades.trade_id[-1]),
+        int(trades.price[-1]),
+        seller_took=bool(trades.buyer_is_maker[-1]),
+        at_ms=at_ms,
+        update_id=int(update_ids(inside)[-1]) if len(inside) else step_ms // BOOK_STEP_MS * UPDATES_PER_STEP,
+    )
+
+
 def quotes_of(shape: BookShape, trades: Trades) -> Quotes:
     """Best prices and their quantities from just before each trade on."""
     steps = trades.traded_at_ms // BOOK_STEP_MS

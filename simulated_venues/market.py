@@ -5,17 +5,24 @@ trades that reproduce the bars exactly. Any moment costs the same, whenever and 
 answer depends neither on earlier questions nor on which other instruments are listed.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.bars import Bars, Trades, aggregate_bars, make_day
-from simulated_venues.book import BookShape, book_at, quotes_of, update_ids
+from simulated_venues.book import BookShape, book_after, quotes_of
+from simulated_venues.columns import (
+    cut_columns,
+    join_columns,
+    lock_columns,
+    slice_columns,
+    to_instant,
+    to_milliseconds,
+)
 from simulated_venues.path import DayPath, day_path
 from simulated_venues.premium import (
     DayPremium,
@@ -35,7 +42,6 @@ from simulated_venues.settings import (
 )
 from simulated_venues.source import (
     BOOK_STEP_MS,
-    UPDATES_PER_STEP,
     Book,
     FairPrices,
     Integers,
@@ -102,54 +108,41 @@ class SimulatedMarket:
             raise SimulationError(f"simulated bars: expected raw_bars of 1 or more, found {raw_bars}.")
         instrument = self.settings.instrument(instrument_id)
         length_ms = raw_bars * self.settings.raw_interval_ms
-        opens = [-(-_milliseconds(instant) // length_ms) * length_ms for instant in (first, last)]
+        opens = [-(-to_milliseconds(instant) // length_ms) * length_ms for instant in (first, last)]
         days = range(opens[0] // self._day_ms, max(opens[0] // self._day_ms + 1, -(-opens[1] // self._day_ms)))
-        raw = _join([_day_bars(self.settings, instrument, day)[0] for day in days])
+        raw = join_columns([_day_bars(self.settings, instrument, day)[0] for day in days])
         start, stop = np.searchsorted(raw.opened_at_ms, opens)
-        whole = _rebuilt(raw, lambda name: getattr(raw, name)[start:stop])
+        whole = slice_columns(raw, int(start), int(stop))
         return aggregate_bars(whole, raw_bars) if raw_bars > 1 else whole
 
     def trades(self, instrument_id: str, first: datetime, last: datetime) -> Trades:
         """Trades in the span; those of a bar give its open, high, low, close, volumes and count exactly."""
         instrument = self.settings.instrument(instrument_id)
-        trades = _join([_day_bars(self.settings, instrument, day)[1] for day in self._days(first, last)])
-        return _cut(trades, trades.traded_at_ms, first, last)
+        trades = join_columns([_day_bars(self.settings, instrument, day)[1] for day in self._days(first, last)])
+        return cut_columns(trades, trades.traded_at_ms, first, last)
 
     def quotes(self, instrument_id: str, first: datetime, last: datetime) -> Quotes:
         """Best prices from just before each trade in the span on."""
         instrument = self.settings.instrument(instrument_id)
-        step = _instant(_milliseconds(first) // BOOK_STEP_MS * BOOK_STEP_MS)
+        step = to_instant(to_milliseconds(first) // BOOK_STEP_MS * BOOK_STEP_MS)
         quotes = quotes_of(self._shape(instrument), self.trades(instrument_id, step, last))
-        return _cut(quotes, quotes.at_ms, first, last)
+        return cut_columns(quotes, quotes.at_ms, first, last)
 
     def book(self, instrument_id: str, at: datetime) -> Book:
         """The book at an instant; the same as at the start of its step, but for what trades since have moved."""
-        instrument, at_ms = self.settings.instrument(instrument_id), _milliseconds(at)
+        instrument, at_ms = self.settings.instrument(instrument_id), to_milliseconds(at)
         trades = _day_bars(self.settings, instrument, at_ms // self._day_ms)[1]
         last = int(np.searchsorted(trades.traded_at_ms, at_ms, side="right")) - 1
         if last < 0:
             trades = _day_bars(self.settings, instrument, at_ms // self._day_ms - 1)[1]
-        step_ms = at_ms // BOOK_STEP_MS * BOOK_STEP_MS
-        inside = (
-            trades.traded_at_ms[np.searchsorted(trades.traded_at_ms, step_ms) : last + 1]
-            if last >= 0
-            else trades.traded_at_ms[:0]
-        )
-        return book_at(
-            self._shape(instrument),
-            int(trades.trade_id[last]),
-            int(trades.price[last]),
-            seller_took=bool(trades.buyer_is_maker[last]),
-            at_ms=at_ms,
-            update_id=int(update_ids(inside)[-1]) if len(inside) else step_ms // BOOK_STEP_MS * UPDATES_PER_STEP,
-        )
+        return book_after(self._shape(instrument), slice_columns(trades, 0, last + 1) if last >= 0 else trades, at_ms)
 
     def settlements(self, instrument_id: str, first: datetime, last: datetime) -> Settlements:
         """Funding settled in the span, every 480 raw bars (8 h at natural speed)."""
         instrument = self.settings.instrument(instrument_id)
         days = [self._day_settlements(instrument, day) for day in self._days(first, last)]
-        settlements = _join(days)
-        return _cut(settlements, settlements.settled_at_ms, first, last)
+        settlements = join_columns(days)
+        return cut_columns(settlements, settlements.settled_at_ms, first, last)
 
     def fair_prices(self, instrument_id: str, first: datetime, last: datetime) -> FairPrices:
         """Premium, index and mark at the raw bars' starts in the span."""
@@ -165,19 +158,19 @@ class SimulatedMarket:
                     mark_price=premium.mark_price,
                 )
             )
-        prices = _join(days)
-        return _cut(prices, prices.at_ms, first, last)
+        prices = join_columns(days)
+        return cut_columns(prices, prices.at_ms, first, last)
 
     def open_interest(self, instrument_id: str, first: datetime, last: datetime) -> OpenInterest:
         """Open interest measured in the span, every five raw bars."""
         instrument = self.settings.instrument(instrument_id)
-        metrics = _join([self._day_open_interest(instrument, day) for day in self._days(first, last)])
-        return _cut(metrics, metrics.measured_at_ms, first, last)
+        metrics = join_columns([self._day_open_interest(instrument, day) for day in self._days(first, last)])
+        return cut_columns(metrics, metrics.measured_at_ms, first, last)
 
     def _days(self, first: datetime, last: datetime) -> Iterator[int]:
         """Days of the market that the span touches; one at least, so that an empty span gives empty arrays."""
-        start = _milliseconds(first) // self._day_ms
-        return iter(range(start, max(start + 1, -(-_milliseconds(last) // self._day_ms))))
+        start = to_milliseconds(first) // self._day_ms
+        return iter(range(start, max(start + 1, -(-to_milliseconds(last) // self._day_ms))))
 
     @property
     def _day_ms(self) -> int:
@@ -231,53 +224,14 @@ class SimulatedMarket:
 @lru_cache(maxsize=32)
 def _day_bars(settings: MarketSettings, instrument: SimulatedInstrument, day: int) -> tuple[Bars, Trades]:
     bars, trades = make_day(settings, instrument, day, _day_path(settings, instrument, day))
-    return _locked(bars), _locked(trades)
+    return lock_columns(bars), lock_columns(trades)
 
 
 @lru_cache(maxsize=32)
 def _day_premium(settings: MarketSettings, instrument: SimulatedInstrument, day: int) -> DayPremium:
-    return _locked(day_premium(settings, instrument, day, _day_path(settings, instrument, day)))
+    return lock_columns(day_premium(settings, instrument, day, _day_path(settings, instrument, day)))
 
 
 @lru_cache(maxsize=32)
 def _day_path(settings: MarketSettings, instrument: SimulatedInstrument, day: int) -> DayPath:
-    return _locked(day_path(settings, instrument, day))
-
-
-def _milliseconds(instant: datetime) -> int:
-    if instant.tzinfo is None:
-        raise SimulationError(f"simulated market: expected an instant with a time zone, found {instant.isoformat()}.")
-    return round(instant.timestamp() * 1_000)
-
-
-def _instant(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
-
-
-def _arrays[Columns](columns: Columns) -> dict[str, NDArray[np.generic]]:
-    names = [field.name for field in fields(columns)]  # type: ignore[arg-type]
-    return {name: getattr(columns, name) for name in names if isinstance(getattr(columns, name), np.ndarray)}
-
-
-def _rebuilt[Columns](columns: Columns, change: Callable[[str], NDArray[np.generic]]) -> Columns:
-    arrays = _arrays(columns)
-    others = {f.name: getattr(columns, f.name) for f in fields(columns) if f.name not in arrays}  # type: ignore[arg-type]
-    return type(columns)(**others, **{name: change(name) for name in arrays})
-
-
-def _locked[Columns](columns: Columns) -> Columns:
-    """The same record, its arrays made read-only because it is kept and shared."""
-    for values in _arrays(columns).values():
-        values.setflags(write=False)
-    return columns
-
-
-def _join[Columns](days: list[Columns]) -> Columns:
-    """Days one after another as one record."""
-    return _rebuilt(days[0], lambda name: np.concatenate([getattr(day, name) for day in days]))
-
-
-def _cut[Columns](columns: Columns, at_ms: Integers, first: datetime, last: datetime) -> Columns:
-    """The elements in [first, last)."""
-    start, stop = np.searchsorted(at_ms, [_milliseconds(first), _milliseconds(last)])
-    return _rebuilt(columns, lambda name: getattr(columns, name)[start:stop])
+    return lock_columns(day_path(settings, instrument, day))

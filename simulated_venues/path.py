@@ -4,7 +4,8 @@ log price = log start price + √share · σ · common walk + √(1 − share) �
 
 A walk is a chain of Brownian bridges of `SPAN_DAYS` days, so that the price stays near its start for ever and any day
 is found from its own span; over a day the bridge differs from a free walk by one part in 4,096. Its clock is the
-variance, which clusters over days and hours. The reverting component is an Ornstein-Uhlenbeck process.
+variance, which clusters over days and hours. The reverting component is an Ornstein-Uhlenbeck process. A market with
+regimes has their drift besides, σ times a level that returns to zero in every cycle, and their factors on the variance.
 """
 
 import math
@@ -15,6 +16,7 @@ import numpy as np
 from numba import njit
 
 from simulated_venues.random import Floats, fill_averages, fill_normals, stream_key
+from simulated_venues.regimes import regimes_of_days
 from simulated_venues.settings import RAW_BARS_PER_DAY, RAW_BARS_PER_HOUR, MarketSettings, SimulatedInstrument
 
 SPAN_DAYS = 4_096
@@ -69,6 +71,9 @@ def day_path(settings: MarketSettings, instrument: SimulatedInstrument, day: int
         level, walk_variance = _walk(settings, key, common, day)
         price += math.sqrt(share) * volatility * level
         variance += share * volatility**2 * walk_variance
+    if settings.regimes:
+        drifted = regimes_of_days(settings.regimes, common, settings.origin_day, day, 1).level
+        price += volatility * np.linspace(drifted[0], drifted[1], RAW_BARS_PER_DAY + 1)
     reversion = _reverting_component(own, day, settings.edge_half_life)
     scale = settings.edge * volatility
     variance += 2.0 * scale**2 * (1.0 - 0.5 ** (1.0 / settings.edge_half_life))
@@ -77,22 +82,24 @@ def day_path(settings: MarketSettings, instrument: SimulatedInstrument, day: int
 
 def _walk(settings: MarketSettings, key: np.uint64, common: np.uint64, day: int) -> tuple[Floats, Floats]:
     """Level float64[1441] of a unit walk through a day, and variance float64[1440] of each raw bar's step."""
-    origin = round(settings.priced_at.timestamp() * 1_000) // (settings.raw_interval_ms * RAW_BARS_PER_DAY)
-    span, within = divmod(day - origin, SPAN_DAYS)
-    walk = _span_walk(key, common, origin + span * SPAN_DAYS)
+    span, within = divmod(day - settings.origin_day, SPAN_DAYS)
+    walk = _span_walk(key, common, settings.origin_day, span, settings.regimes)
     variance = walk.variance[within] * _variance_shares(key, day, DAY_SHAPE)
     return _bridge(key, day, walk.level[within], walk.level[within + 1], variance), variance
 
 
 @lru_cache(maxsize=64)
-def _span_walk(key: np.uint64, common: np.uint64, first_day: int) -> _SpanWalk:
+def _span_walk(key: np.uint64, common: np.uint64, origin: int, span: int, regimes: tuple[str, ...]) -> _SpanWalk:
     """Day anchors of one span; kept because a span is asked for day by day, not because it depends on the asking."""
+    first_day = origin + span * SPAN_DAYS
     steps, shared, own = np.empty(SPAN_DAYS), np.empty(SPAN_DAYS), np.empty(SPAN_DAYS)
     fill_normals(key, _DAY_WALK, first_day, steps)
     fill_averages(common, _DAY_VOLATILITY, first_day, _DAY_VOLATILITY_DECAY, shared)
     fill_averages(key, _DAY_OWN_VOLATILITY, first_day, _DAY_VOLATILITY_DECAY, own)
     log_volatility = _DAY_VOLATILITY_SPREAD * (0.8 * shared + 0.6 * own)
     variance = np.exp(2.0 * log_volatility - 2.0 * _DAY_VOLATILITY_SPREAD**2)
+    if regimes:
+        variance *= regimes_of_days(regimes, common, origin, first_day, SPAN_DAYS).variance
     clock = np.concatenate(([0.0], np.cumsum(variance)))
     free = np.concatenate(([0.0], np.cumsum(np.sqrt(variance) * steps)))
     level = free - clock / clock[-1] * free[-1]

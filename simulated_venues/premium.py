@@ -1,7 +1,7 @@
 """What surrounds the price: premium over the index, mark price, funding rates and open interest.
 
 The premium is a slow level, half of it shared by all instruments, that now and then runs high, and a small share of
-the mean-reverting component: a price above its course is also a price that longs pay for.
+the mean-reverting component: a price above its course is also a price that longs pay for. Regimes move the level.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from simulated_venues.path import DayPath
 from simulated_venues.random import Floats, fill_averages, fill_normals, fill_uniforms, stream_key
+from simulated_venues.regimes import RAMP_SHARE, regimes_of_days
 from simulated_venues.settings import (
     RAW_BARS_PER_DAY,
     RAW_BARS_PER_FUNDING,
@@ -54,6 +55,11 @@ def day_premium(settings: MarketSettings, instrument: SimulatedInstrument, day: 
     """Premium, index and mark through a day."""
     own, common = stream_key(settings.seed, instrument.instrument_id), stream_key(settings.seed, "common factor")
     level = np.sqrt(0.5) * (_slow_level(own, day) + _slow_level(common, day))
+    if settings.regimes:
+        before, now = regimes_of_days(settings.regimes, common, settings.origin_day, day - 1, 2).premium
+        level += before + (now - before) * np.minimum(
+            1.0, np.arange(RAW_BARS_PER_DAY) / (RAMP_SHARE * RAW_BARS_PER_DAY)
+        )
     smooth = _PREMIUM_FLOOR + _PREMIUM_LEVEL * np.exp(_PREMIUM_SKEW * level)
     # The share that funding tells of the edge goes with the edge: without one, funding foretells nothing.
     smooth = smooth + _PREMIUM_OF_REVERSION * settings.edge * path.reversion[:-1]

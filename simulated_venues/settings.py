@@ -7,6 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from helios_pipeline.core.errors import SettingsError
+from simulated_venues.regimes import broken_rules
 
 MARKET_VERSION = "simulated_market/1"
 """Grows when the same settings would give other prices; part of every archive's digest."""
@@ -88,6 +89,7 @@ class MarketSettings:
         edge: standard deviation of the mean-reverting component of the log price, in daily volatilities. With 0
             there is none, and no return can be foretold.
         edge_half_life: raw bars in which the mean-reverting component loses half of its value.
+        regimes: names from `regimes.REGIMES` that the market goes through; with none it has no regimes.
     """
 
     seed: int
@@ -97,6 +99,7 @@ class MarketSettings:
     factor_share: float
     edge: float
     edge_half_life: float
+    regimes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a market that would not be a function of time alone."""
@@ -108,6 +111,7 @@ class MarketSettings:
             "edge ≥ 0": self.edge >= 0,
             "30 ≤ edge_half_life ≤ 14400": 30 <= self.edge_half_life <= 14_400,
             "priced_at with a time zone": self.priced_at.tzinfo is not None,
+            **dict.fromkeys(broken_rules(self.regimes), False),
         }
         _refuse("simulated market", allowed, self)
         if round(self.priced_at.timestamp() * 1_000) % (self.raw_interval_ms * RAW_BARS_PER_DAY):
@@ -135,9 +139,18 @@ class MarketSettings:
         )
 
     @property
+    def origin_day(self) -> int:
+        """Day of the market, counted since 1970, whose start is `priced_at`."""
+        return round(self.priced_at.timestamp() * 1_000) // (self.raw_interval_ms * RAW_BARS_PER_DAY)
+
+    @property
     def digest(self) -> str:
         """Hash of everything that decides a price: the version and every setting, as 16 hexadecimal digits."""
-        text = json.dumps([MARKET_VERSION, asdict(self)], default=str, sort_keys=True)
+        stated = asdict(self)
+        if not self.regimes:
+            # A market without regimes keeps the digest it had before there were any: its prices are the same.
+            del stated["regimes"]
+        text = json.dumps([MARKET_VERSION, stated], default=str, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
