@@ -1,0 +1,111 @@
+"""Accounts of the chain as signers: their numbers, and what keeps a transaction from being used twice."""
+
+from bisect import insort
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from simulated_venues.dydx.refusals import Reason, Refused
+
+FIRST_TIMESTAMP_NONCE = 1 << 40
+"""From here on a sequence is a time in milliseconds (v4-chain, x/accountplus/keeper/timestampnonce.go)."""
+
+NONCE_WINDOW_MS = 30_000
+MAX_NONCES = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Signer:
+    """One account.
+
+    Attributes:
+        number: given when the chain first saw the address; part of what is signed.
+        sequence: transactions with a sequence that are in blocks.
+        nonces: times that were used in place of a sequence, the latest `MAX_NONCES`, in order.
+        ejected_nonce: no time up to this one is taken any more.
+    """
+
+    address: str
+    number: int
+    sequence: int = 0
+    nonces: list[int] = field(default_factory=list)
+    ejected_nonce: int = 0
+
+
+@dataclass(slots=True)
+class Signers:
+    """All accounts, and the sequences that transactions use which wait for a block.
+
+    Attributes:
+        changed: addresses whose record has to be written with the next block.
+    """
+
+    by_address: dict[str, Signer] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
+    _waiting: dict[str, int] = field(default_factory=dict)
+
+    def open(self, address: str) -> Signer:
+        """The account of an address; it comes into being."""
+        if address not in self.by_address:
+            self.by_address[address] = Signer(address=address, number=len(self.by_address))
+            self.changed.add(address)
+        return self.by_address[address]
+
+    def check(self, address: str, sequence: int, block_ms: int) -> None:
+        """Refuse a sequence that a transaction can't have now.
+
+        Args:
+            address: who signed.
+            sequence: what was signed.
+            block_ms: time of the last block.
+
+        Raises:
+            Refused: it is not the next one, or the time was used or is outside the window.
+        """
+        signer = self.open(address)
+        if sequence >= FIRST_TIMESTAMP_NONCE:
+            _check_nonce(signer, sequence, block_ms)
+            return
+        expected = signer.sequence + self._waiting.get(address, 0)
+        if sequence != expected:
+            raise Refused(Reason.WRONG_SEQUENCE, f"account sequence mismatch, expected {expected}, got {sequence}")
+
+    def use(self, address: str, sequence: int) -> None:
+        """Take a sequence that was checked, for a transaction that enters the mempool."""
+        if sequence < FIRST_TIMESTAMP_NONCE:
+            self._waiting[address] = self._waiting.get(address, 0) + 1
+            return
+        signer = self.by_address[address]
+        if len(signer.nonces) >= MAX_NONCES:
+            signer.ejected_nonce = signer.nonces.pop(0)
+        insort(signer.nonces, sequence)
+        self.changed.add(address)
+
+    def include(self, address: str, sequence: int) -> None:
+        """Count a transaction that is now in a block."""
+        if sequence < FIRST_TIMESTAMP_NONCE:
+            self.by_address[address].sequence = sequence + 1
+        self.changed.add(address)
+
+    def recheck(self, waiting: Iterable[tuple[str, int]]) -> None:
+        """After a block: only what still waits in the mempool uses sequences beyond the committed ones.
+
+        Args:
+            waiting: signers and sequences of those transactions.
+        """
+        self._waiting.clear()
+        for address, sequence in waiting:
+            if sequence < FIRST_TIMESTAMP_NONCE:
+                self._waiting[address] = self._waiting.get(address, 0) + 1
+
+    def bump(self, address: str, steps: int) -> None:
+        """Let the committed sequence grow as if another signer had been at work."""
+        self.open(address).sequence += steps
+        self.changed.add(address)
+
+
+def _check_nonce(signer: Signer, nonce: int, block_ms: int) -> None:
+    if not block_ms - NONCE_WINDOW_MS <= nonce <= block_ms + NONCE_WINDOW_MS:
+        raise Refused(Reason.WRONG_SEQUENCE, f"timestamp nonce {nonce} not within valid time window")
+    is_old = nonce <= signer.ejected_nonce or (len(signer.nonces) >= MAX_NONCES and nonce <= signer.nonces[0])
+    if is_old or nonce in signer.nonces:
+        raise Refused(Reason.WRONG_SEQUENCE, f"timestamp nonce {nonce} rejected")
