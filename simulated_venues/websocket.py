@@ -1,7 +1,7 @@
 """WebSocket clients of a venue, what each is subscribed to, and the faults between them and the venue.
 
-A message is written once for each client by its own `encode`, then passes the faults, then waits in the client's queue
-for its writer. A client that does not read is closed when its queue is full, as venues do.
+A message is written once for all clients that get it in the same form (`encode`), then passes the faults of each, then
+waits in the client's queue for its writer. A client that does not read is closed when its queue is full, as venues do.
 """
 
 import asyncio
@@ -22,6 +22,21 @@ Encode = Callable[[str, str], str]
 """(stream, data as JSON text) → the message as this client gets it."""
 
 _numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifetime:
+    """How long a connection lives.
+
+    Attributes:
+        connection_seconds: the venue closes it after so long.
+        ping_seconds: the venue pings so often.
+        pong_seconds: who has not ponged for so long is closed.
+    """
+
+    connection_seconds: float
+    ping_seconds: float
+    pong_seconds: float
 
 
 @dataclass(slots=True, eq=False)
@@ -48,6 +63,8 @@ class Client:
     _waiting: deque[tuple[float, str]] = field(default_factory=deque)
     _held: str | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _heard_at: float = field(default_factory=time.monotonic)
+    _closing: asyncio.Task[bool] | None = None
 
     def publish(self, stream: str, data: str) -> None:
         """Send a message of a stream, unless a fault loses it; may duplicate, delay or reorder it."""
@@ -69,6 +86,17 @@ class Client:
         self._waiting.extend((due, each) for each in texts)
         self._woken.set()
 
+    def answer(self, text: str) -> None:
+        """Send the answer to a request: no fault but `mute` stops it."""
+        if not self.faults.take("mute"):
+            self._waiting.append((0.0, text))
+            self._woken.set()
+
+    def close(self, code: int, reason: str) -> None:
+        """End the connection with a close frame, soon."""
+        if self._closing is None:
+            self._closing = asyncio.create_task(self.socket.close(code=code, message=reason.encode()))
+
     async def write(self) -> None:
         """Write what waits, in order, until the connection ends."""
         while not self.socket.closed:
@@ -76,11 +104,11 @@ class Client:
                 self._woken.clear()
                 await self._woken.wait()
             if len(self._waiting) > MAX_WAITING:
-                await self.socket.close(code=1008, message=b"too slow")
+                self.close(1008, "too slow")
                 return
             due, text = self._waiting.popleft()
-            late = due - time.monotonic()
-            if due and late > 0:
+            late = due - time.monotonic() if due else 0.0
+            if late > 0:
                 await asyncio.sleep(late)
             try:
                 await self.socket.send_str(text)
@@ -88,21 +116,58 @@ class Client:
                 return
             self.sent += 1
 
+    async def keep(self, lifetime: Lifetime) -> None:
+        """Ping, and close the connection when its time is over or no pong comes."""
+        ends_at = time.monotonic() + lifetime.connection_seconds
+        while True:
+            await asyncio.sleep(max(0.0, min(lifetime.ping_seconds, ends_at - time.monotonic())))
+            now = time.monotonic()
+            if now >= ends_at:
+                self.close(1001, "the connection's time is over")
+            elif now - self._heard_at >= lifetime.pong_seconds:
+                self.close(1008, "no pong")
+            elif not self.faults.active("mute"):
+                await self.socket.ping(str(time.time_ns() // 1_000_000).encode())
+                continue
+            else:
+                continue
+            return
+
+    async def receive(self, receive: Callable[[str], None]) -> None:
+        """Hand what comes in to `receive` and answer pings, until the connection ends."""
+        async for message in self.socket:
+            self._heard_at = time.monotonic()
+            if message.type is web.WSMsgType.TEXT:
+                receive(message.data)
+            elif message.type is web.WSMsgType.PING and not self.faults.take("mute"):
+                await self.socket.pong(message.data)
+
+    async def closed(self) -> None:
+        """Wait until a close that was begun is done."""
+        if self._closing is not None:
+            await self._closing
+
 
 @dataclass(slots=True)
 class Hub:
-    """All clients of a venue and who hears which stream."""
+    """All clients of a venue and who hears which stream.
+
+    Attributes:
+        clients: the open connections.
+        published: messages handed to clients, for the venue's page.
+    """
 
     clients: set[Client] = field(default_factory=set)
+    published: int = 0
     _heard_by: dict[str, set[Client]] = field(default_factory=dict)
 
     def listeners(self, stream: str) -> set[Client]:
         """Clients that are subscribed to a stream; nothing need be made for a stream that nobody hears."""
-        return self._heard_by.get(stream, set())
+        return self._heard_by.get(stream) or set()
 
     def streams(self) -> set[str]:
         """Streams that somebody hears."""
-        return {stream for stream, clients in self._heard_by.items() if clients}
+        return set(self._heard_by)
 
     def subscribe(self, client: Client, stream: str) -> None:
         """Let a client hear a stream."""
@@ -112,30 +177,48 @@ class Hub:
     def unsubscribe(self, client: Client, stream: str) -> None:
         """Let a client no longer hear a stream."""
         client.streams.discard(stream)
-        self._heard_by.get(stream, set()).discard(client)
+        heard_by = self._heard_by.get(stream, set())
+        heard_by.discard(client)
+        if not heard_by:
+            self._heard_by.pop(stream, None)
 
     def publish(self, stream: str, data: str) -> None:
         """Send data (JSON text) to all that hear the stream."""
+        texts: dict[Encode, str] = {}
         for client in tuple(self.listeners(stream)):
-            client.publish(stream, data)
+            text = texts.get(client.encode)
+            if text is None:
+                text = texts[client.encode] = client.encode(stream, data)
+            client.offer(stream, text)
+            self.published += 1
 
-    async def serve(self, client: Client, receive: Callable[[str], None]) -> None:
-        """Keep a connection until it ends: write what is published, hand what comes in to `receive`."""
+    async def serve(self, client: Client, receive: Callable[[str], None], lifetime: Lifetime | None = None) -> None:
+        """Keep a connection until it ends: write what is published, hand what comes in to `receive`.
+
+        Args:
+            client: the connection; its socket is open, and answers pings itself or leaves it to us (`autoping`).
+            receive: called with the text of each message.
+            lifetime: when the venue pings and when it closes the connection; None: neither.
+        """
         self.clients.add(client)
-        writer = asyncio.create_task(client.write())
+        tasks = [asyncio.create_task(client.write())]
+        if lifetime is not None:
+            tasks.append(asyncio.create_task(client.keep(lifetime)))
         try:
-            async for message in client.socket:
-                if message.type is web.WSMsgType.TEXT:
-                    receive(message.data)
+            await client.receive(receive)
         finally:
-            writer.cancel()
+            for task in tasks:
+                task.cancel()
             for stream in tuple(client.streams):
                 self.unsubscribe(client, stream)
             self.clients.discard(client)
+            await client.closed()
 
     async def close_all(self) -> None:
         """Close every connection."""
-        await asyncio.gather(*(client.socket.close(code=1001) for client in tuple(self.clients)))
+        for client in tuple(self.clients):
+            client.close(1001, "")
+        await asyncio.gather(*(client.closed() for client in tuple(self.clients)))
 
     def describe(self) -> list[dict[str, object]]:
         """The connected clients, for the venue's page."""
