@@ -76,10 +76,21 @@ def funding_rates_e8(premium: Floats) -> Integers:
     Binance, "Introduction to Binance Futures Funding Rates" (2024): rate = P + clamp(interest − P, ±0.05 %), P the
     average premium in which the k-th sample of the interval weighs k; interest 0.01 % per eight hours.
     """
-    weights = np.arange(1, RAW_BARS_PER_FUNDING + 1)
-    average = (premium.reshape(-1, RAW_BARS_PER_FUNDING) * weights).sum(axis=1) / weights.sum()
+    return _rates_e8(premium.reshape(-1, RAW_BARS_PER_FUNDING))
+
+
+def estimated_rate_e8(premium: Floats) -> int:
+    """The rate that would be settled if the interval ended after these samples, its first and the ones since."""
+    return int(_rates_e8(premium.reshape(1, -1))[0])
+
+
+def _rates_e8(premium: Floats) -> Integers:
+    """Rates of intervals, float64[intervals, samples], in units of 1e-8."""
+    weights = np.arange(1, premium.shape[1] + 1)
+    average = (premium * weights).sum(axis=1) / weights.sum()
     rate = average + np.clip(INTEREST_RATE - average, -PREMIUM_CLAMP, PREMIUM_CLAMP)
-    return np.rint(np.clip(rate, -RATE_CAP, RATE_CAP) * 1e8).astype(np.int64)
+    rates: Integers = np.rint(np.clip(rate, -RATE_CAP, RATE_CAP) * 1e8).astype(np.int64)
+    return rates
 
 
 def open_interest_lots(settings: MarketSettings, instrument: SimulatedInstrument, day: int) -> Integers:
