@@ -58,6 +58,11 @@ class Reason(Enum):
     ORDER_FILLED = (CLOB, 24, "Order is fully filled")
     CLOB_PAIR_PARAMETER = (CLOB, 27, "Invalid ClobPair parameter")
     STATEFUL_CANCEL = (CLOB, 29, "Invalid stateful order cancellation")
+    ORDER_REPROCESSED = (
+        CLOB,
+        30,
+        "An order with the same `OrderId` and `OrderHash` has already been processed for this CLOB",
+    )
     STATEFUL_CANCEL_EXISTS = (
         CLOB,
         32,
@@ -69,6 +74,7 @@ class Reason(Enum):
     DEPRECATED_FIELD = (CLOB, 48, "This field has been deprecated")
     REDUCE_ONLY_INCREASES = (CLOB, 2001, "Reduce-only orders cannot increase the position size")
     POST_ONLY_CROSSES = (CLOB, 2003, "Post-only order would cross one or more maker orders")
+    IOC_FILLED = (CLOB, 2004, "IOC/FOK order is already filled, remaining size is cancelled.")
     ORDER_FLAGS = (CLOB, 3000, "Invalid order flags")
     GOOD_TIL_TIME = (CLOB, 3001, "Invalid order goodTilBlockTime")
     LONG_TERM_IMMEDIATE = (CLOB, 3002, "Stateful orders cannot require immediate execution")
