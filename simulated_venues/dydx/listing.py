@@ -4,7 +4,6 @@ A pure function of the source and of time. Of the source's trades every third or
 is off by a slow basis of a few basis points, in this venue's ticks and steps. The book stands around these trades.
 """
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -50,8 +49,8 @@ class Listing:
 
     source: MarketSource
     markets: tuple[Market, ...]
-    _tapes: OrderedDict[tuple[str, int], Tape] = field(default_factory=OrderedDict)
-    _fairs: OrderedDict[tuple[str, int], _Fair] = field(default_factory=OrderedDict)
+    _tapes: dict[tuple[str, int], Tape] = field(default_factory=dict)
+    _fairs: dict[tuple[str, int], _Fair] = field(default_factory=dict)
     _instruments: dict[str, SimulatedInstrument] = field(init=False)
     _keys: dict[str, np.uint64] = field(init=False)
 
@@ -256,7 +255,7 @@ class Listing:
         return min(max(first, start), end), max(min(last, end), start)
 
 
-def _forget[Key, Value](kept: OrderedDict[Key, Value], most: int) -> None:
-    """Let go of what was made longest ago."""
+def _forget[Value](kept: dict[tuple[str, int], Value], most: int) -> None:
+    """Let go of the oldest days: who reads history passes over them, the latest are asked for all the time."""
     while len(kept) > most:
-        kept.popitem(last=False)
+        kept.pop(min(kept, key=lambda name: name[1]), None)
