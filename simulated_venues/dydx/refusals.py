@@ -88,6 +88,11 @@ class Reason(Enum):
     STATEFUL_UNKNOWN = (CLOB, 3006, "Stateful order does not exist")
     STATEFUL_COLLATERAL = (CLOB, 3007, "Stateful order collateralization check failed")
     STATEFUL_CANCELED = (CLOB, 3008, "Stateful order was previously cancelled and therefore cannot be placed")
+    STATEFUL_CANCEL_REMOVED = (
+        CLOB,
+        3010,
+        "Stateful order cancellation failed because the order was already removed from state",
+    )
     CONDITION_TYPE = (CLOB, 6000, "Conditional type is invalid")
     TRIGGER_SUBTICKS = (CLOB, 6001, "Conditional order trigger subticks is invalid")
     REDUCE_ONLY = (CLOB, 9003, "Reduce-only is currently disabled for non-IOC orders")
@@ -103,7 +108,9 @@ class Refused(Exception):
         log: what the client reads: detail, then the reason's own text.
     """
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
-        self.codespace, self.code, text = reason.value
+    def __init__(self, reason: Reason, detail: str = "", *, code: int | None = None) -> None:
+        """A refusal for a reason; `code` stands in place of the reason's own."""
+        self.codespace, own_code, text = reason.value
+        self.code = own_code if code is None else code
         self.log = f"{detail}: {text}" if detail else text
         super().__init__(self.log)

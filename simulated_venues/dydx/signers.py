@@ -22,6 +22,7 @@ class Signer:
         sequence: transactions with a sequence that are in blocks.
         nonces: times that were used in place of a sequence, the latest `MAX_NONCES`, in order.
         ejected_nonce: no time up to this one is taken any more.
+        owed_usdc: what its subaccount 0 gets in the next block.
     """
 
     address: str
@@ -29,6 +30,7 @@ class Signer:
     sequence: int = 0
     nonces: list[int] = field(default_factory=list)
     ejected_nonce: int = 0
+    owed_usdc: int = 0
 
 
 @dataclass(slots=True)
@@ -42,12 +44,17 @@ class Signers:
     by_address: dict[str, Signer] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     _waiting: dict[str, int] = field(default_factory=dict)
+    _owed: set[str] = field(init=False)
+    _new: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._owed = {signer.address for signer in self.by_address.values() if signer.owed_usdc}
 
     def open(self, address: str) -> Signer:
         """The account of an address; it comes into being."""
         if address not in self.by_address:
             self.by_address[address] = Signer(address=address, number=len(self.by_address))
-            self.changed.add(address)
+            self._new.append(address)
         return self.by_address[address]
 
     def check(self, address: str, sequence: int, block_ms: int) -> None:
@@ -79,6 +86,34 @@ class Signers:
             signer.ejected_nonce = signer.nonces.pop(0)
         insort(signer.nonces, sequence)
         self.changed.add(address)
+
+    def owed(self) -> list[Signer]:
+        """Accounts that wait for a deposit."""
+        return [self.by_address[address] for address in self._owed]
+
+    def owe(self, address: str, usdc: int) -> None:
+        """Promise a deposit to an account that is open."""
+        self.by_address[address].owed_usdc += usdc
+        self._owed.add(address)
+        self.changed.add(address)
+
+    def pay(self, address: str) -> None:
+        """The promised deposit is made."""
+        self.by_address[address].owed_usdc = 0
+        self._owed.discard(address)
+        self.changed.add(address)
+
+    def take_new(self) -> tuple[Signer, ...]:
+        """Accounts that came into being since this was last asked."""
+        new = tuple(self.by_address[address] for address in self._new)
+        self._new.clear()
+        return new
+
+    def take_changed(self) -> tuple[Signer, ...]:
+        """Accounts that changed since this was last asked."""
+        changed = tuple(self.by_address[address] for address in sorted(self.changed))
+        self.changed.clear()
+        return changed
 
     def include(self, address: str, sequence: int) -> None:
         """Count a transaction that is now in a block."""

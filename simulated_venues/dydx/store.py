@@ -17,6 +17,7 @@ import msgspec
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.dydx.records import Event, Moment
 from simulated_venues.dydx.signers import Signer
+from simulated_venues.dydx.state import ROW_TYPES, Change, Row
 
 KEPT_RESULTS = 100_000
 """Results of transactions that `GetTx` finds; older ones are forgotten."""
@@ -32,7 +33,9 @@ create table if not exists events (
 );
 create table if not exists signers (address text primary key, body text not null) without rowid;
 create table if not exists banks (address text primary key, quote_quantums integer not null) without rowid;
-create table if not exists state (name text primary key, body blob not null) without rowid;
+create table if not exists rows (
+    place text not null, name text not null, body text not null, primary key (place, name)
+) without rowid;
 create table if not exists results (
     number integer primary key, hash text not null unique, height integer not null, at_ms integer not null,
     code integer not null, codespace text not null, log text not null, gas_used integer not null, raw blob not null
@@ -71,7 +74,7 @@ class CommittedBlock:
         results: of the transactions in it.
         signers: whose number, sequence or nonces changed.
         banks: address → USDC outside of subaccounts in quote quantums, where it changed.
-        state: name → body of parts of the exchange's state, where they changed.
+        changes: rows of the exchange's state that are new, different or gone.
     """
 
     moment: Moment
@@ -79,7 +82,7 @@ class CommittedBlock:
     results: tuple[TransactionResult, ...] = ()
     signers: tuple[Signer, ...] = ()
     banks: Mapping[str, int]
-    state: Mapping[str, bytes]
+    changes: tuple[Change, ...] = ()
 
 
 class Store:
@@ -131,7 +134,7 @@ class Store:
             )
             self._write_signers(block.signers)
             database.executemany("insert or replace into banks values (?, ?)", block.banks.items())
-            database.executemany("insert or replace into state values (?, ?)", block.state.items())
+            self._write_rows(block.changes)
             self._write_results(block.results)
         except BaseException:
             database.execute("rollback")
@@ -177,9 +180,10 @@ class Store:
         """USDC outside of subaccounts, in quote quantums, by address."""
         return dict(self._database.execute("select address, quote_quantums from banks"))
 
-    def state(self) -> dict[str, bytes]:
-        """The exchange's state, part by part."""
-        return dict(self._database.execute("select name, body from state"))
+    def rows(self) -> list[tuple[str, Row]]:
+        """The exchange's state: (table, row)."""
+        found = self._database.execute("select place, body from rows order by place, name")
+        return [(table, msgspec.json.decode(body, type=ROW_TYPES[table])) for table, body in found]
 
     def result(self, transaction_hash: str) -> TransactionResult | None:
         """What became of a transaction, if it is in one of the last blocks."""
@@ -192,6 +196,15 @@ class Store:
             return None
         values = dict(zip(names, row[2:], strict=True))
         return TransactionResult(**values, moment=Moment(height=row[0], at_ms=row[1]))
+
+    def volume(self, owner: str, liquidity: str, since_ms: int) -> int:
+        """Quote quantums of an owner's fills as TAKER or MAKER in blocks from an instant on."""
+        (total,) = self._database.execute(
+            "select sum(body ->> '$.quote_quantums') from events e join blocks b using (height) where b.at_ms >= ? "
+            "and e.kind = 'Filled' and body ->> '$.subaccount.owner' = ? and body ->> '$.liquidity' = ?",
+            (since_ms, owner, liquidity),
+        ).fetchone()
+        return total or 0
 
     def _check_about(self, folder: Path, about: Mapping[str, str]) -> None:
         found = dict(self._database.execute("select name, value from about"))
@@ -209,6 +222,16 @@ class Store:
         self._database.executemany(
             "insert or replace into signers values (?, ?)", [(each.address, _encode(each)) for each in signers]
         )
+
+    def _write_rows(self, changes: Iterable[Change]) -> None:
+        gone, kept = list[tuple[str, str]](), list[tuple[str, str, str]]()
+        for change in changes:
+            if change.row is None:
+                gone.append((change.table, change.key))
+            else:
+                kept.append((change.table, change.key, _encode(change.row)))
+        self._database.executemany("delete from rows where place = ? and name = ?", gone)
+        self._database.executemany("insert or replace into rows values (?, ?, ?)", kept)
 
     def _write_results(self, results: Iterable[TransactionResult]) -> None:
         self._database.executemany(
@@ -233,7 +256,7 @@ class Store:
         )
 
 
-def _encode(record: Event | Signer) -> str:
+def _encode(record: Event | Row | Signer) -> str:
     return msgspec.json.encode(record).decode()
 
 

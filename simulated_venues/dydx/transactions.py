@@ -204,6 +204,8 @@ def _check_messages(transaction: Transaction) -> None:
             "a transaction containing MsgCancelOrder or MsgPlaceOrder or MsgBatchCancel may not contain more than "
             "one message",
         )
+    if len(transaction.messages) > 1:
+        raise Refused(Reason.INVALID_REQUEST, "the simulated chain takes one message a transaction")
     if not transaction.is_of_orders and transaction.gas_limit < LEAST_GAS:
         raise Refused(
             Reason.OUT_OF_GAS,
