@@ -4,45 +4,26 @@ Monthly zips of 1m and 15m klines and of funding rates, daily zips of metrics, e
 format. `SIMULATED.json` at the root says what made it, so that nobody takes the prices for real ones.
 """
 
-import hashlib
-import io
 import json
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-
-import numpy as np
 
 from helios_pipeline.core.calendar import days_of_month, month_start, months_between, next_month
 from helios_pipeline.core.errors import DataError
-from simulated_venues.bars import Bars, aggregate_bars
-from simulated_venues.decimal_csv import decimal_csv
+from simulated_venues.archive_csv import funding_csv, klines_csv, metrics_csv, metrics_span
+from simulated_venues.archive_zip import MARKER, checksum_of, marker_bytes, stated_by_marker, zip_csv
+from simulated_venues.bars import aggregate_bars
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import (
     RAW_BARS_PER_BAR,
-    RAW_BARS_PER_FUNDING,
-    RAW_BARS_PER_METRICS,
     SimulatedInstrument,
 )
 
-MARKER = "SIMULATED.json"
-DESCRIPTION = "simulated market, not real prices"
-
-KLINE_HEADER = (
-    "open_time,open,high,low,close,volume,close_time,quote_volume,count,taker_buy_volume,taker_buy_quote_volume,ignore"
-)
-FUNDING_HEADER = "calc_time,funding_interval_hours,last_funding_rate"
-METRICS_HEADER = (
-    "create_time,symbol,sum_open_interest,sum_open_interest_value,count_toptrader_long_short_ratio,"
-    "sum_toptrader_long_short_ratio,count_long_short_ratio,sum_taker_long_short_vol_ratio"
-)
 _UM = Path("data", "futures", "um")
-_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-_ZIP_LEVEL = 4
 
 Progress = Callable[[int, int], None]
 """Called with the files done and the files in all, from the thread that called `write_archive`."""
@@ -110,8 +91,7 @@ def write_archive(
 
 def _claim(root: Path, market: SimulatedMarket) -> None:
     """Mark the root as this market's, or refuse one that is something else's."""
-    settings, marker = market.settings, root / MARKER
-    stated = {"seed": settings.seed, "edge": settings.edge, "description": DESCRIPTION, "settings": settings.digest}
+    stated, marker = stated_by_marker(market), root / MARKER
     if not marker.exists():
         if (root / "data").exists():
             raise DataError(
@@ -119,7 +99,7 @@ def _claim(root: Path, market: SimulatedMarket) -> None:
                 "Choose another folder; nothing was written."
             )
         root.mkdir(parents=True, exist_ok=True)
-        _replace(marker, (json.dumps(stated, indent=2) + "\n").encode())
+        _replace(marker, marker_bytes(market))
         return
     found = json.loads(marker.read_text())
     if found != stated:
@@ -162,9 +142,7 @@ def _funding_job(market: SimulatedMarket, instrument: SimulatedInstrument, month
 
     def make() -> Iterator[bytes]:
         span = month_start(month), month_start(next_month(month))
-        settlements = market.settlements(instrument.instrument_id, *span)
-        hours = np.full_like(settlements.rate_e8, RAW_BARS_PER_FUNDING // 60)
-        yield decimal_csv(FUNDING_HEADER, [settlements.published_at_ms, hours, settlements.rate_e8], [0, 0, 8])
+        yield funding_csv(market.settlements(instrument.instrument_id, *span))
 
     path = _UM / "monthly" / "fundingRate" / symbol / f"{symbol}-fundingRate-{month}.zip"
     return _Job(paths=(path,), make=make)
@@ -172,68 +150,21 @@ def _funding_job(market: SimulatedMarket, instrument: SimulatedInstrument, month
 
 def _metrics_job(market: SimulatedMarket, instrument: SimulatedInstrument, day: date) -> _Job:
     path = _UM / "daily" / "metrics" / instrument.symbol / f"{instrument.symbol}-metrics-{day:%Y-%m-%d}.zip"
-    return _Job(paths=(path,), make=lambda: [metrics_csv(market, instrument, day)])
 
+    def make() -> Iterator[bytes]:
+        metrics = market.open_interest(instrument.instrument_id, *metrics_span(day))
+        yield metrics_csv(metrics, instrument)
 
-def klines_csv(bars: Bars, instrument: SimulatedInstrument) -> bytes:
-    """A klines file: twelve columns, milliseconds, prices and quantities with every decimal of tick and lot."""
-    price, quantity = instrument.price_decimals, instrument.quantity_decimals
-    columns = {
-        "open_time": (bars.opened_at_ms, 0),
-        "open": (bars.open, price),
-        "high": (bars.high, price),
-        "low": (bars.low, price),
-        "close": (bars.close, price),
-        "volume": (bars.volume, quantity),
-        "close_time": (bars.opened_at_ms + bars.interval_ms - 1, 0),
-        "quote_volume": (bars.quote_volume, price + quantity),
-        "count": (bars.trade_count, 0),
-        "taker_buy_volume": (bars.taker_buy_volume, quantity),
-        "taker_buy_quote_volume": (bars.taker_buy_quote_volume, price + quantity),
-        "ignore": (np.zeros_like(bars.volume), 0),
-    }
-    return decimal_csv(KLINE_HEADER, [values for values, _ in columns.values()], [d for _, d in columns.values()])
-
-
-def metrics_csv(market: SimulatedMarket, instrument: SimulatedInstrument, day: date) -> bytes:
-    """A metrics file: 288 rows from 00:05 of the day to 00:00 of the next, as the archive cuts its days."""
-    first = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(minutes=RAW_BARS_PER_METRICS)
-    metrics = market.open_interest(instrument.instrument_id, first, first + timedelta(days=1))
-    lines = [METRICS_HEADER]
-    for k, measured_at in enumerate(metrics.measured_at_ms):
-        stamp = datetime.fromtimestamp(int(measured_at) / 1_000, UTC)
-        quantity = int(metrics.open_interest[k]) * instrument.lot
-        value = float(quantity) * metrics.mark_price[k]
-        ratios = (
-            metrics.top_accounts_ratio[k],
-            metrics.top_positions_ratio[k],
-            metrics.accounts_ratio[k],
-            metrics.taker_ratio[k],
-        )
-        lines.append(
-            f"{stamp:%Y-%m-%d %H:%M:%S},{instrument.symbol},{quantity:.16f},{value:.16f},"
-            + ",".join(f"{ratio:.8f}" for ratio in ratios)
-        )
-    return ("\n".join(lines) + "\n").encode()
+    return _Job(paths=(path,), make=make)
 
 
 def _write_job(root: Path, job: _Job) -> None:
     for path, csv in zip(job.paths, job.make(), strict=True):
         target = root / path
-        zipped = _zip(path.with_suffix(".csv").name, csv)
+        zipped = zip_csv(path.with_suffix(".csv").name, [csv])
         target.parent.mkdir(parents=True, exist_ok=True)
         _replace(target, zipped)
-        _replace(_checksum_of(target), f"{hashlib.sha256(zipped).hexdigest()}  {path.name}\n".encode())
-
-
-def _zip(name: str, content: bytes) -> bytes:
-    """A zip of one file, without a clock or a platform in its bytes."""
-    buffer = io.BytesIO()
-    member = zipfile.ZipInfo(name, _ZIP_TIME)
-    member.compress_type, member.create_system, member.external_attr = zipfile.ZIP_DEFLATED, 3, 0o644 << 16
-    with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr(member, content, compresslevel=_ZIP_LEVEL)
-    return buffer.getvalue()
+        _replace(_checksum_of(target), checksum_of(path.name, zipped))
 
 
 def _is_complete(path: Path) -> bool:

@@ -15,7 +15,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 from helios_pipeline.core.calendar import days_of_month, next_month
-from simulated_venues.archive import klines_csv, metrics_csv, write_archive
+from simulated_venues.archive import write_archive
+from simulated_venues.archive_csv import klines_csv, metrics_csv, metrics_span
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import RAW_BARS_PER_BAR, SimulatedInstrument
 
@@ -39,7 +40,10 @@ def write_published(root: Path, market: SimulatedMarket, instruments: Sequence[s
         for day in [*days_of_month(before), *days_of_month(month)]:
             if day < now.date():
                 folder = UM / "daily" / "metrics" / instrument.symbol
-                publish(root / folder / f"{instrument.symbol}-metrics-{day}.zip", metrics_csv(market, instrument, day))
+                publish(
+                    root / folder / f"{instrument.symbol}-metrics-{day}.zip",
+                    metrics_csv(market.open_interest(each, *metrics_span(day)), instrument),
+                )
         for day in days_of_month(month):
             if day < now.date():
                 _publish_klines(root, market, instrument, datetime(day.year, day.month, day.day, tzinfo=UTC))

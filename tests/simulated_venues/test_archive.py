@@ -212,7 +212,7 @@ def test_an_instrument_the_market_does_not_trade_is_refused(market, tmp_path):
 
 
 def test_a_writer_that_dies_leaves_no_file_that_looks_whole(market, tmp_path, monkeypatch):
-    from simulated_venues import archive as module
+    from simulated_venues import archive_csv as module
 
     class Stopped(Exception):
         pass
