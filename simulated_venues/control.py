@@ -41,6 +41,11 @@ def control_routes(venue: Venue) -> list[web.RouteDef]:
     return [*_reading(venue), *_changing(venue)]
 
 
+def own_route(path: str, handler: Handler) -> web.RouteDef:
+    """A POST that only one venue has, guarded as the others are."""
+    return web.post(path, _local(handler))
+
+
 def _reading(venue: Venue) -> list[web.RouteDef]:
     async def page(_request: web.Request) -> web.StreamResponse:
         return web.Response(text=PAGE.read_text(encoding="utf-8"), content_type="text/html", headers=PAGE_HEADERS)
