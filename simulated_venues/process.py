@@ -19,7 +19,7 @@ import msgspec
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.process_settings import ProcessSettings
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 STOP_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
 """In which a process that closed its output is over."""

@@ -22,6 +22,10 @@ class Venue(Protocol):
     def faults(self) -> Faults:
         """What is wrong with it now."""
 
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Where it listens, once it does: `url` of REST and page, `ws`, and `grpc` where there is one."""
+
     async def start(self) -> None:
         """Listen; returns when clients may connect.
 
