@@ -234,7 +234,7 @@ def _draw_trades(
             price[first + i] = min(high, max(low, round(line + noise)))
             weights[first + i] = 1.0 / (0.02 + unit(words[2]))
             seller_took[first + i] = unit(words[3]) >= buys
-        _share_out(totals[1, k], weights[first : first + count], quantity[first : first + count])
+        share_out(totals[1, k], weights[first : first + count], quantity[first : first + count])
         first += count
     return traded_at, price, quantity, seller_took
 
@@ -254,7 +254,7 @@ def _turning_trades(count: int, u: float, v: float) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _share_out(lots: int, weights: Floats, out: Integers) -> None:
+def share_out(lots: int, weights: Floats, out: Integers) -> None:
     """Give every trade one lot and share the others by weight, whole lots, summing to `lots`."""
     n = len(weights)
     total, free, passed, given = weights.sum(), lots - n, 0.0, 0
