@@ -14,6 +14,7 @@ from simulated_venues.binance.text import decimal_text
 from simulated_venues.binance.trade_history import last_trades
 from simulated_venues.binance.view import Answer, Json, MarketView, Record
 from simulated_venues.clock import instant
+from simulated_venues.columns import rebuild_columns
 from simulated_venues.settings import RAW_BARS_PER_FUNDING, RAW_BARS_PER_METRICS, SimulatedInstrument
 from simulated_venues.source import Settlements
 
@@ -82,12 +83,7 @@ class ContractEndpoints:
         read = instant(max(oldest, first - funding_ms)), instant(max(first, min(last, first + width)))
         found = self.view.source.settlements(instrument.instrument_id, *read)
         inside = np.flatnonzero((found.published_at_ms >= first) & (found.published_at_ms < last))
-        return Settlements(
-            settled_at_ms=found.settled_at_ms[inside],
-            published_at_ms=found.published_at_ms[inside],
-            rate_e8=found.rate_e8[inside],
-            mark_price=found.mark_price[inside],
-        )
+        return rebuild_columns(found, lambda name: getattr(found, name)[inside])
 
     def _open_interest(self, query: Query) -> Json:
         instrument = self.view.instrument(query)

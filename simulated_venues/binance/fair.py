@@ -1,9 +1,12 @@
-"""Mark and index price, premium and estimated funding rate at an instant."""
+"""Mark and index price, premium and estimated funding rate: at an instant, and as klines."""
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
+from simulated_venues.binance.intervals import Interval
+from simulated_venues.binance.view import Json
 from simulated_venues.clock import instant
 from simulated_venues.premium import estimated_rate_e8
 from simulated_venues.settings import RAW_BARS_PER_FUNDING, RAW_BARS_PER_HOUR
@@ -42,3 +45,27 @@ def fair_price(source: MarketSource, instrument_id: str, market_ms: int) -> Fair
         rate_e8=estimated_rate_e8(found.premium[interval:]),
         next_funding_ms=settled_ms + funding_ms,
     )
+
+
+def fair_kline_rows(
+    source: MarketSource, instrument_id: str, column: str, interval: Interval, span_ms: tuple[int, int]
+) -> list[list[Json]]:
+    """Klines of a column of `FairPrices` over a span: open, high, low, close of samples, how many, and zeros.
+
+    Args:
+        source: the market.
+        instrument_id: of which.
+        column: `mark_price`, `index_price` or `premium`.
+        interval: of the klines.
+        span_ms: from the start of the first kline to the instant before which samples are taken.
+    """
+    length = interval.length_ms
+    found = source.fair_prices(instrument_id, instant(span_ms[0]), instant(span_ms[1]))
+    samples, opens = getattr(found, column), found.at_ms // length
+    starts = np.flatnonzero(np.diff(opens, prepend=-1)).tolist()
+    rows: list[list[Json]] = []
+    for start, stop in itertools.pairwise([*starts, len(samples)]):
+        inside, at = samples[start:stop], int(opens[start]) * length
+        prices = [f"{value:.8f}" for value in (inside[0], inside.max(), inside.min(), inside[-1])]
+        rows.append([at, *prices, "0", at + length - 1, "0", stop - start, "0", "0", "0"])
+    return rows

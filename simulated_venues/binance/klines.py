@@ -1,6 +1,6 @@
 """Klines at an instant: closed ones, and the one that is open, from the trades so far."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from simulated_venues.bars import Bars, Trades
 from simulated_venues.binance.intervals import Interval
 from simulated_venues.clock import instant
+from simulated_venues.columns import join_columns, slice_columns
 from simulated_venues.settings import RAW_BARS_PER_DAY, RAW_BARS_PER_HOUR
 from simulated_venues.source import Integers, MarketSource
 
@@ -59,6 +60,11 @@ def klines(
     return Klines(bars=bars, now_ms=now_ms, **_trade_ids(source, instrument_id, bars))
 
 
+def closed_bars(source: MarketSource, instrument_id: str, interval: Interval, first_ms: int, last_ms: int) -> Bars:
+    """Bars that open in [first_ms, last_ms), multiples of the interval, all of which are over."""
+    return merge_bars(_closed(source, instrument_id, interval, first_ms, last_ms), interval.length_ms)
+
+
 def bar_since(source: MarketSource, instrument_id: str, first_ms: int, now_ms: int) -> Bars:
     """One bar of all trades in [first_ms, now_ms], both included; `first_ms` is a multiple of the raw bar.
 
@@ -100,7 +106,7 @@ def merge_bars(pieces: list[Bars], length_ms: int) -> Bars:
     joined = _joined(pieces, length_ms)
     opens = joined.opened_at_ms // length_ms
     merged = _grouped(joined, np.flatnonzero(np.diff(opens, prepend=-1)))
-    return _changed(merged, opened_at_ms=merged.opened_at_ms // length_ms * length_ms)
+    return replace(merged, opened_at_ms=merged.opened_at_ms // length_ms * length_ms)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,8 +182,8 @@ def _grouped(bars: Bars, starts: Integers) -> Bars:
     if not len(bars):
         return bars
     ends = np.append(starts[1:], len(bars)) - 1
-    return _changed(
-        bars,
+    return Bars(
+        interval_ms=bars.interval_ms,
         opened_at_ms=bars.opened_at_ms[starts],
         open=bars.open[starts],
         close=bars.close[ends],
@@ -188,19 +194,12 @@ def _grouped(bars: Bars, starts: Integers) -> Bars:
 
 
 def _joined(pieces: list[Bars], length_ms: int) -> Bars:
-    return Bars(
-        interval_ms=length_ms,
-        **{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in _COLUMNS},
-    )
-
-
-def _changed(bars: Bars, **columns: Integers) -> Bars:
-    return Bars(interval_ms=bars.interval_ms, **{name: getattr(bars, name) for name in _COLUMNS} | columns)
+    return replace(join_columns(pieces), interval_ms=length_ms)
 
 
 def _between(bars: Bars, first_ms: int, last_ms: int) -> Bars:
     start, stop = np.searchsorted(bars.opened_at_ms, [first_ms, last_ms])
-    return _changed(bars, **{name: getattr(bars, name)[start:stop] for name in _COLUMNS})
+    return slice_columns(bars, int(start), int(stop))
 
 
 def _empty(interval_ms: int) -> Bars:

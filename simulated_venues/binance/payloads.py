@@ -6,7 +6,7 @@ from simulated_venues.binance.klines import Klines
 from simulated_venues.binance.text import RATE_DECIMALS, decimal_text, rows_text
 from simulated_venues.binance.view import Json, Record
 from simulated_venues.settings import SimulatedInstrument
-from simulated_venues.source import Book, Floats, Levels, Settlements
+from simulated_venues.source import Book, Levels, Settlements
 
 
 def kline_rows(klines: Klines, instrument: SimulatedInstrument) -> list[list[Json]]:
@@ -29,23 +29,6 @@ def kline_rows(klines: Klines, instrument: SimulatedInstrument) -> list[list[Jso
         [at, *row[:5], at + length - 1, row[5], count, *row[6:], "0"]
         for at, row, count in zip(opened, texts, counts, strict=True)
     ]
-
-
-def fair_kline_rows(at_ms: list[int], values: Floats, starts: list[int], length_ms: int) -> list[list[Json]]:
-    """Klines of mark, index or premium: open, high, low, close of samples, how many, and zeros.
-
-    Args:
-        at_ms: start of each kline.
-        values: the samples.
-        starts: index of the first sample of each kline.
-        length_ms: of a kline.
-    """
-    rows: list[list[Json]] = []
-    for at, start, stop in zip(at_ms, starts, [*starts[1:], len(values)], strict=True):
-        inside = values[start:stop]
-        prices = [f"{value:.8f}" for value in (inside[0], inside.max(), inside.min(), inside[-1])]
-        rows.append([at, *prices, "0", at + length_ms - 1, "0", len(inside), "0", "0", "0"])
-    return rows
 
 
 def aggregate_trades(trades: Trades, instrument: SimulatedInstrument) -> list[Record]:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from simulated_venues.bars import Trades
 from simulated_venues.binance import payloads
+from simulated_venues.binance.fair import fair_kline_rows
 from simulated_venues.binance.intervals import Interval
 from simulated_venues.binance.klines import klines
 from simulated_venues.binance.query import Query, Refusal, not_valid
@@ -57,12 +56,8 @@ class PriceEndpoints:
     def _fair_klines(self, query: Query, named: str, column: str) -> Json:
         instrument, interval = self.view.instrument(query, named), self.view.interval(query)
         first, last, now = self._kline_span(query, instrument, interval)
-        end = max(first, min(last, now + 1))
-        found = self.view.source.fair_prices(instrument.instrument_id, instant(first), instant(end))
-        opens = found.at_ms // interval.length_ms
-        starts = np.flatnonzero(np.diff(opens, prepend=-1))
-        at = (opens[starts] * interval.length_ms).tolist()
-        return payloads.fair_kline_rows(at, getattr(found, column), starts.tolist(), interval.length_ms)
+        span = first, max(first, min(last, now + 1))
+        return fair_kline_rows(self.view.source, instrument.instrument_id, column, interval, span)
 
     def _kline_span(self, query: Query, instrument: SimulatedInstrument, interval: Interval) -> tuple[int, int, int]:
         """Opens of the wanted klines, half open, and now: the first from a start on, or the last before an end."""

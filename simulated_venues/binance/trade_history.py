@@ -4,6 +4,7 @@ import numpy as np
 
 from simulated_venues.bars import Trades
 from simulated_venues.clock import instant
+from simulated_venues.columns import slice_columns
 from simulated_venues.settings import RAW_BARS_PER_DAY
 from simulated_venues.source import MarketSource
 
@@ -20,7 +21,7 @@ def first_trades(source: MarketSource, instrument_id: str, first_ms: int, last_m
         end = min(first_ms + width, last_ms)
         trades = trades_between(source, instrument_id, first_ms, end)
         if len(trades) >= limit or end >= last_ms:
-            return part_of(trades, 0, limit)
+            return slice_columns(trades, 0, limit)
         width *= 4
 
 
@@ -31,7 +32,7 @@ def last_trades(source: MarketSource, instrument_id: str, first_ms: int, last_ms
         start = max(last_ms - width, first_ms)
         trades = trades_between(source, instrument_id, start, last_ms)
         if len(trades) >= limit or start <= first_ms:
-            return part_of(trades, max(0, len(trades) - limit), len(trades))
+            return slice_columns(trades, max(0, len(trades) - limit), len(trades))
         width *= 4
 
 
@@ -46,18 +47,7 @@ def trades_from_id(
     behind = trade_id - int(trades.trade_id[0]) if len(trades) else 0
     found = first_trades(source, instrument_id, start, last_ms, max(0, behind) + limit)
     skipped = int(np.searchsorted(found.trade_id, trade_id))
-    return part_of(found, skipped, skipped + limit)
-
-
-def part_of(trades: Trades, start: int, stop: int) -> Trades:
-    """The trades from one index to another."""
-    return Trades(
-        trade_id=trades.trade_id[start:stop],
-        traded_at_ms=trades.traded_at_ms[start:stop],
-        price=trades.price[start:stop],
-        quantity=trades.quantity[start:stop],
-        buyer_is_maker=trades.buyer_is_maker[start:stop],
-    )
+    return slice_columns(found, skipped, skipped + limit)
 
 
 def _day_of(source: MarketSource, instrument_id: str, trade_id: int, span_ms: tuple[int, int]) -> int:

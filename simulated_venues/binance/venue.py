@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from simulated_venues.binance.archive import Archive
+from simulated_venues.binance.limits import Limits
 from simulated_venues.binance.pump import Pump
 from simulated_venues.binance.rest import Rest
 from simulated_venues.binance.settings import BinanceSettings
@@ -117,10 +119,19 @@ class BinanceVenue:
         }
 
     def _application(self) -> web.Application:
-        rest = Rest(self.source, self._clock, self.settings)
-        app = web.Application(middlewares=[self._counting(), fault_middleware(self._faults, ERROR_BODY)])
+        rest, archive = Rest(self.source, self._clock, self.settings), Archive(self.source, self._clock)
+        limits = Limits(self.settings.weight_per_minute, self._clock)
+        app = web.Application(
+            middlewares=[
+                self._counting(),
+                limits.middleware(),
+                fault_middleware(self._faults, ERROR_BODY),
+                archive.listing_middleware(),
+            ]
+        )
         app.add_routes(StreamFront(self._hub, self._faults, self.settings).routes())
         app.add_routes(rest.routes())
+        app.add_routes(archive.routes())
         app.add_routes(control_routes(self))
         return app
 
