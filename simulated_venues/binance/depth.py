@@ -15,6 +15,9 @@ from simulated_venues.source import BOOK_STEP_MS, UPDATES_PER_STEP, Book, Levels
 Quantities = dict[int, int]
 """Lots by price in ticks; 0: the level is gone."""
 
+Rows = frozenset[tuple[int, int]]
+"""Price in ticks and lots of every level of a side."""
+
 SPEEDS_MS = (100, 250, 500)
 """How often depth streams send. The real-time one, `@depth@0ms`, sends at every step of the book."""
 
@@ -40,6 +43,15 @@ class DepthChange:
         return replace(self, bids=_top(book.bids, count), asks=_top(book.asks, count))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _State:
+    """A book, and price and quantity of its levels."""
+
+    book: Book
+    bids: Rows
+    asks: Rows
+
+
 @dataclass(slots=True)
 class DepthFeed:
     """The depth streams of one instrument, all speeds alike.
@@ -51,17 +63,12 @@ class DepthFeed:
 
     source: MarketSource
     instrument: SimulatedInstrument
-    _books: deque[tuple[int, Book]] = field(default_factory=lambda: deque(maxlen=4))
+    _states: deque[_State] = field(default_factory=lambda: deque(maxlen=4))
     _pending: dict[int, DepthChange] = field(default_factory=dict)
 
     def book(self, at_ms: int) -> Book:
         """The book at an instant; the last few are kept."""
-        for known_ms, book in self._books:
-            if known_ms == at_ms:
-                return book
-        book = self.source.book(self.instrument.instrument_id, instant(at_ms))
-        self._books.append((at_ms, book))
-        return book
+        return self._state(at_ms).book
 
     def advance(self, step: int, inside_ms: list[int]) -> dict[int, DepthChange]:
         """Go on to a step of the book; the messages that are due at it, by the speed of their stream.
@@ -102,24 +109,36 @@ class DepthFeed:
         """Nobody hears the streams any more: the next step begins them anew."""
         self._pending.clear()
 
+    def _state(self, at_ms: int) -> _State:
+        for state in self._states:
+            if state.book.at_ms == at_ms:
+                return state
+        book = self.source.book(self.instrument.instrument_id, instant(at_ms))
+        state = _State(book=book, bids=_rows(book.bids), asks=_rows(book.asks))
+        self._states.append(state)
+        return state
+
     def _change(self, first_ms: int, inside_ms: list[int], last_ms: int) -> DepthChange:
         """From the step at `first_ms` to the one at `last_ms`, by way of the moments inside."""
-        books = [self.book(at_ms) for at_ms in dict.fromkeys((first_ms, *inside_ms, last_ms))]
+        states = [self._state(at_ms) for at_ms in dict.fromkeys((first_ms, *inside_ms, last_ms))]
         previous = first_ms // BOOK_STEP_MS * UPDATES_PER_STEP
         return DepthChange(
             first_id=previous + 1,
             last_id=last_ms // BOOK_STEP_MS * UPDATES_PER_STEP,
             previous_id=previous,
-            bids=_changed([book.bids for book in books]),
-            asks=_changed([book.asks for book in books]),
+            bids=_changed([state.bids for state in states]),
+            asks=_changed([state.asks for state in states]),
         )
 
 
-def _changed(states: list[Levels]) -> Quantities:
+def _rows(levels: Levels) -> Rows:
+    return frozenset(zip(levels.price.tolist(), levels.quantity.tolist(), strict=True))
+
+
+def _changed(states: list[Rows]) -> Quantities:
     """Levels that differ between any two neighbouring states, with their last quantities."""
-    rows = [set(zip(levels.price.tolist(), levels.quantity.tolist(), strict=True)) for levels in states]
-    touched = {price for before, after in pairwise(rows) for price, _ in before ^ after}
-    last = dict(rows[-1])
+    touched = {price for before, after in pairwise(states) for price, _ in before ^ after}
+    last = dict(states[-1])
     return {price: last.get(price, 0) for price in touched}
 
 

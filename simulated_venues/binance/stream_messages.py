@@ -6,10 +6,12 @@ is the venue's clock when the event is sent, `E`; the market's own time of the e
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from simulated_venues.binance.depth import DepthChange, Quantities
 from simulated_venues.binance.fair import FairPrice
 from simulated_venues.binance.stream_bars import StreamBar, StreamTrade
-from simulated_venues.binance.text import RATE_DECIMALS, decimal_text
+from simulated_venues.binance.text import RATE_DECIMALS, decimal_text, rows_text
 from simulated_venues.settings import SimulatedInstrument
 
 Payload = dict[str, object]
@@ -169,8 +171,6 @@ def force_order(instrument: SimulatedInstrument, trade: StreamTrade, sent_ms: in
 
 
 def _rows(instrument: SimulatedInstrument, levels: Quantities, *, best_is_highest: bool) -> list[list[str]]:
-    prices, lots = instrument.price_decimals, instrument.quantity_decimals
-    return [
-        [decimal_text(price, prices), decimal_text(levels[price], lots)]
-        for price in sorted(levels, reverse=best_is_highest)
-    ]
+    prices = sorted(levels, reverse=best_is_highest)
+    columns = np.array([prices, [levels[price] for price in prices]], np.int64)
+    return rows_text([(columns[0], instrument.price_decimals), (columns[1], instrument.quantity_decimals)])
