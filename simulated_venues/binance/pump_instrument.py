@@ -26,7 +26,7 @@ _MOMENTS_AT_ONCE = 200
 _IDLE_SECONDS = 0.02
 
 _DIFFS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
-_PARTS = {100: ("@100ms",), 250: ("", "@250ms"), 500: ("@500ms",)}
+_PARTS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
 _DEPTH_STREAMS: dict[int, list[tuple[str, int | None]]] = {
     speed_ms: [
         *((f"@depth{ending}", None) for ending in _DIFFS[speed_ms]),

@@ -19,6 +19,25 @@ Payload = dict[str, object]
 _SYMBOL_TYPE = 1
 """`st` of a perpetual in USDT, as newer messages state it."""
 
+_TICKER_FIELDS = {
+    "s": "symbol",
+    "p": "priceChange",
+    "P": "priceChangePercent",
+    "w": "weightedAvgPrice",
+    "c": "lastPrice",
+    "Q": "lastQty",
+    "o": "openPrice",
+    "h": "highPrice",
+    "l": "lowPrice",
+    "v": "volume",
+    "q": "quoteVolume",
+    "O": "openTime",
+    "C": "closeTime",
+    "F": "firstId",
+    "L": "lastId",
+    "n": "count",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BestPrices:
@@ -145,6 +164,18 @@ def mark_price(instrument: SimulatedInstrument, fair: FairPrice, sent_ms: int) -
         "T": fair.next_funding_ms,
         "st": _SYMBOL_TYPE,
     }
+
+
+def ticker(statistics: Payload, sent_ms: int) -> Payload:
+    """`24hrTicker`, from the record of REST's `ticker/24hr`."""
+    told = {short: statistics[name] for short, name in _TICKER_FIELDS.items()}
+    return {"e": "24hrTicker", "E": sent_ms, **told, "st": _SYMBOL_TYPE}
+
+
+def mini_ticker(statistics: Payload, sent_ms: int) -> Payload:
+    """`24hrMiniTicker`, from the same record."""
+    told = {short: statistics[_TICKER_FIELDS[short]] for short in ("s", "c", "o", "h", "l", "v", "q")}
+    return {"e": "24hrMiniTicker", "E": sent_ms, **told}
 
 
 def force_order(instrument: SimulatedInstrument, trade: StreamTrade, sent_ms: int) -> Payload:
