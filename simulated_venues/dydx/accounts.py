@@ -25,8 +25,11 @@ class Accounts:
 
     def move(self, source: Holder, target: Holder, quote_quantums: int) -> None:
         """Move money; a negative amount moves the other way."""
-        self.balances.put(source, self.balance(source) - quote_quantums)
-        self.balances.put(target, self.balance(target) + quote_quantums)
+        if not quote_quantums:
+            return
+        rows = self.balances.rows
+        self.balances.put(source, rows.get(source, 0) - quote_quantums)
+        self.balances.put(target, rows.get(target, 0) + quote_quantums)
 
     def balance(self, holder: Holder) -> int:
         """Somebody's USDC, 0 if nothing is known of it."""

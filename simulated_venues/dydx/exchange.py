@@ -6,8 +6,8 @@ with the block's moment, then `take_changes`. Between blocks `check…` tell wha
 give equal events and equal state, whether or not the exchange was restored in between.
 
 In `begin_block`, in this order: short-term orders whose last block is past end; the span since the block before is gone
-through from funding settlement to funding settlement, in each part background trades fill resting orders; what the
-background's prices cross is filled; stateful orders whose time is over end; conditional orders wake by the block's
+through from funding settlement to funding settlement, in each part background trades fill resting orders; stateful
+orders whose time is over end; what the background's prices cross is filled; conditional orders wake by the block's
 oracle prices; accounts below their maintenance requirement are liquidated.
 """
 
@@ -39,6 +39,7 @@ from simulated_venues.dydx.records import (
     OrderStatus,
     Position,
     RemovalReason,
+    Side,
     SubaccountId,
     TimeInForce,
     Transferred,
@@ -104,10 +105,11 @@ class Exchange:
         ended = self._orders.expired(moment)
         self._end([each for each in ended if each.is_short_term])
         self._pass_span(block, previous)
+        self._end([each for each in ended if not each.is_short_term])
         for market in self.markets.values():
             self._matching.fill_crossed(block, market)
             self._matching.shorten_queues(block, market)
-        self._end([each for each in ended if not each.is_short_term])
+            self._uncross(block, market)
         self._wake(block)
         self._liquidate(block)
         return block.take_events()
@@ -203,6 +205,17 @@ class Exchange:
             self._settlement.remove(block, working, RemovalReason.USER_CANCELED)
         return block.take_events()
 
+    def fill(self, order_id: OrderId, moment: Moment) -> list[Event]:
+        """The background takes what is left of a resting order at its price, for a fault that fills it late."""
+        block, working = self._enter(moment), self._orders.working.get(order_id)
+        if working is not None and not working.is_waiting:
+            self._matching.fill_whole(block, self.markets[order_id.clob_pair_id], working)
+        return block.take_events()
+
+    def fee_tier(self, owner: str) -> FeeTier:
+        """What an owner's fills cost now."""
+        return self._volumes.tier(owner)
+
     def order(self, order_id: OrderId) -> Order | None:
         """An order that is not done."""
         working = self._orders.working.get(order_id)
@@ -231,6 +244,10 @@ class Exchange:
     def risk(self, subaccount: SubaccountId, moment: Moment) -> Risk:
         """Equity, requirements and free collateral at a block's oracle prices."""
         return self._settlement.risk(self._seen_at(moment), subaccount)
+
+    def oracle_e8(self, market: Market) -> int:
+        """Oracle price of the present block, with its faults, in 1e-8 USDC."""
+        return self._block.oracle_e8(market)
 
     def state(self) -> list[Row]:
         """Everything that is remembered, in no order."""
@@ -324,11 +341,7 @@ class Exchange:
     def _execute(self, block: Block, market: Market, working: Working) -> None:
         """An order takes what it can, then rests or is removed."""
         order, settlement = working.order, self._settlement
-        if order.time_in_force is TimeInForce.POST_ONLY:
-            crossing = self._matching.would_cross(block, market, working)
-            reason = RemovalReason.POST_ONLY_WOULD_CROSS if crossing else None
-        else:
-            reason = self._matching.take(block, market, Part.taker(working))
+        reason = self._take(block, market, working)
         if not working.remaining:
             self._orders.remember_filled(working)
             settlement.tell(block, working, OrderStatus.FILLED)
@@ -345,6 +358,25 @@ class Exchange:
         if working.filled_quantums:
             settlement.tell(block, working, OrderStatus.OPEN)
 
+    def _take(self, block: Block, market: Market, working: Working) -> RemovalReason | None:
+        """What an order takes as it comes; why nothing of it may rest, if so."""
+        taker = Part.taker(working)
+        if not self._settlement.reducible(taker, working.remaining):
+            return RemovalReason.REDUCE_ONLY_RESIZE
+        if working.order.time_in_force is not TimeInForce.POST_ONLY:
+            return self._matching.take(block, market, taker)
+        crossing = self._matching.would_cross(block, market, working)
+        return RemovalReason.POST_ONLY_WOULD_CROSS if crossing else None
+
+    def _uncross(self, block: Block, market: Market) -> None:
+        """Accounts' orders that a fault kept from filling each other try again, the younger as taker."""
+        bid, ask = (self._orders.book(market.clob_pair_id, side).best() for side in Side)
+        if bid is None or ask is None or bid.order.subticks < ask.order.subticks:
+            return
+        younger = max(bid, ask, key=lambda each: (each.height, each.place))
+        self._orders.remove(younger)
+        self._execute(block, market, younger)
+
     def _pass_span(self, block: Block, previous: Moment) -> None:
         """Go through the time since the block before: background trades, and funding at its instants."""
         instants = funding.settlement_instants(previous, block.moment, self._background.funding_interval_ms)
@@ -352,7 +384,7 @@ class Exchange:
             for pair, market in self.markets.items():
                 if self._orders.rests(pair):
                     self._matching.fill_from_tape(block, market, self._background.trades(market, first + 1, last + 1))
-            if last in instants:
+            if last in instants and first < last:
                 funding.settle(block, self._settlement, last)
 
     def _wake(self, block: Block) -> None:

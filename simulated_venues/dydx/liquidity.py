@@ -104,10 +104,6 @@ class Liquidity:
         rows, pair = self.taken.rows, market.clob_pair_id
         for place, price in enumerate(subticks) if rows else ():
             taken = rows.get((pair, side, price))
-            if taken is None:
-                continue
-            if taken.since_ms == since_ms[place]:
+            if taken is not None and taken.since_ms == since_ms[place]:
                 quantums[place] = max(0, quantums[place] - taken.quantums)
-            else:
-                self.taken.drop((pair, side, price))
         return DisplayedSide(market, side, subticks, quantums, since_ms)

@@ -37,8 +37,8 @@ def risk_of(usdc: int, holdings: Iterable[tuple[Market, int, int]]) -> Risk:
         value = market.oracle_value(quantums, oracle_e8)
         notional = abs(value)
         equity += value
-        initial -= -notional * market.initial_margin_ppm // PPM
-        maintenance -= -notional * market.maintenance_margin_ppm // PPM
+        initial += -(-notional * market.initial_margin_ppm // PPM)
+        maintenance += -(-notional * market.maintenance_margin_ppm // PPM)
     return Risk(equity, initial, maintenance)
 
 

@@ -99,6 +99,10 @@ class Matching:
             for working in book.at_or_better(levels.subticks[place]):
                 self._fill_from_levels(block, market, working, levels)
 
+    def fill_whole(self, block: Block, market: Market, working: Working) -> None:
+        """The background takes what is left of a resting order at its price, whatever the background's prices are."""
+        self._fill_resting(block, market, working, working.remaining, on_tape=False)
+
     def shorten_queues(self, block: Block, market: Market) -> None:
         """What stands before a resting order is at most what the background shows at its price now."""
         for side in Side:

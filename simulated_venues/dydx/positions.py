@@ -57,21 +57,35 @@ def _opened(fill: PositionFill, quantums: int) -> Position:
 
 def _enlarged(position: Position, fill: PositionFill) -> Position:
     quantums, size = position.quantums + fill.quantums, abs(fill.quantums)
-    return replace(
-        position,
+    return Position(
+        position_id=position.position_id,
+        subaccount=position.subaccount,
+        clob_pair_id=position.clob_pair_id,
         quantums=quantums,
         max_quantums=quantums if abs(quantums) > abs(position.max_quantums) else position.max_quantums,
         open_quantums=position.open_quantums + size,
         open_quote_quantums=position.open_quote_quantums + fill.market.quote_quantums(size, fill.subticks),
+        close_quantums=position.close_quantums,
+        close_quote_quantums=position.close_quote_quantums,
+        funding_quote_quantums=position.funding_quote_quantums,
+        opened=position.opened,
+        closed=None,
     )
 
 
 def _reduced(position: Position, fill: PositionFill, closing: int) -> Position:
     quantums = position.quantums + (closing if fill.quantums > 0 else -closing)
-    return replace(
-        position,
+    return Position(
+        position_id=position.position_id,
+        subaccount=position.subaccount,
+        clob_pair_id=position.clob_pair_id,
         quantums=quantums,
+        max_quantums=position.max_quantums,
+        open_quantums=position.open_quantums,
+        open_quote_quantums=position.open_quote_quantums,
         close_quantums=position.close_quantums + closing,
         close_quote_quantums=position.close_quote_quantums + fill.market.quote_quantums(closing, fill.subticks),
+        funding_quote_quantums=position.funding_quote_quantums,
+        opened=position.opened,
         closed=None if quantums else fill.moment,
     )

@@ -49,16 +49,16 @@ class Settlement:
         self, block: Block, subaccount: SubaccountId, *, usdc: int = 0, clob_pair_id: int = -1, quantums: int = 0
     ) -> Risk:
         """Risk of a subaccount, with some USDC and a part of a position more than it has."""
-        held = [
-            (self.markets[pair], position.quantums + (quantums if pair == clob_pair_id else 0))
-            for pair, position in self.accounts.holdings(subaccount).items()
-        ]
-        if quantums and clob_pair_id not in self.accounts.holdings(subaccount):
-            held.append((self.markets[clob_pair_id], quantums))
-        return risk_of(
-            self.accounts.balance(subaccount) + usdc,
-            ((market, size, block.oracle_e8(market)) for market, size in held),
-        )
+        held = []
+        for pair, position in self.accounts.holdings(subaccount).items():
+            market, size = self.markets[pair], position.quantums
+            if pair == clob_pair_id:
+                size, quantums = size + quantums, 0
+            held.append((market, size, block.oracle_e8(market)))
+        if quantums:
+            market = self.markets[clob_pair_id]
+            held.append((market, quantums, block.oracle_e8(market)))
+        return risk_of(self.accounts.balance(subaccount) + usdc, held)
 
     def may_trade(
         self, block: Block, subaccount: SubaccountId, market: Market, *, quantums: int, quote_quantums: int
