@@ -106,9 +106,10 @@ class AccountEndpoints:
         until_ms = query.instant_ms("goodTilBlockTimeBeforeOrAt")
         newest_first = query.among("returnLatestOrders", ("true", "false")) != "false"
         orders = [order for account in accounts for order in account.orders.values()]
+        oldest_first = sorted(orders, key=lambda order: int(str(order["createdAtHeight"])))
         found = [
             order
-            for order in sorted(orders, key=lambda order: int(str(order["updatedAtHeight"])), reverse=newest_first)
+            for order in (reversed(oldest_first) if newest_first else oldest_first)
             if all(value is None or order[key] == value for key, value in wanted.items())
             and (not statuses or order["status"] in statuses)
             and (until_block is None or int(str(order.get("goodTilBlock", until_block + 1))) <= until_block)

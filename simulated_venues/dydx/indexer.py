@@ -137,11 +137,13 @@ class Indexer:
     def _catch_up(self) -> None:
         lag = self.faults.active("indexer_lag")
         allowed = int(lag.value) if lag else 0
+        behind = sum(isinstance(each, _Batch) for each in self._waiting)
         while self._waiting:
             first = self._waiting[0]
+            behind -= isinstance(first, _Batch)
+            if behind < allowed:
+                return
             if isinstance(first, _Batch):
-                if sum(isinstance(each, _Batch) for each in self._waiting) <= allowed:
-                    return
                 self._apply(first)
             else:
                 news = News(self.ledger, self.faults, self.oracle_e8)
@@ -183,7 +185,7 @@ class Indexer:
         interval = self.listing.funding_interval_ms
         if not self.ledger.accounts:
             return
-        first = max(after_ms, until_ms - _MOST_TICKS * interval) // interval + 1
+        first = -(-max(after_ms, until_ms - _MOST_TICKS * interval) // interval)
         for at_ms in range(first * interval, until_ms, interval):
             moment = Moment(height=self.heights.at(at_ms), at_ms=at_ms)
             self.ledger.add_ticks(moment, lambda market, at_ms=at_ms: self.listing.oracle_e8(market, at_ms))  # type: ignore[misc]

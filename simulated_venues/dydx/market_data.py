@@ -93,7 +93,7 @@ class MarketData:
             start = end - span
             mine = [document for at_ms, document in matches if start <= at_ms < end]
             both = self.trades(market, start, end) + mine
-            found.extend(sorted(both, key=lambda trade: str(trade["createdAt"]), reverse=True))
+            found.extend(sorted(reversed(both), key=lambda trade: str(trade["createdAt"]), reverse=True))
             end, span = start, span * 2
         return found[:limit]
 
