@@ -49,12 +49,13 @@ async def serve(settings: ProcessSettings, *, with_input: bool) -> None:
         SimulationError: it can't start.
     """
     loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    for stop in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(stop, ended.set)
     if with_input:
-        loop.add_reader(sys.stdin.fileno(), _end_with_input, loop, ended)
+        loop.add_reader(sys.stdin.fileno(), _end_with_input, loop)
     venue = make_venue(settings)
     await venue.start()
+    # Only now: while it starts there is nothing to close, and a signal ends it at once.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(stop, ended.set)
     print(msgspec.json.encode({"venue": venue.name, "pid": os.getpid(), **venue.addresses}).decode(), flush=True)
     scenario = asyncio.create_task(play(settings.scenario, venue.faults))
     await ended.wait()
@@ -64,11 +65,11 @@ async def serve(settings: ProcessSettings, *, with_input: bool) -> None:
     await venue.stop()
 
 
-def _end_with_input(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+def _end_with_input(loop: asyncio.AbstractEventLoop) -> None:
     """What comes in after the settings is ignored; the end of it is the end of whoever started us."""
     if not os.read(sys.stdin.fileno(), 1_024):
         loop.remove_reader(sys.stdin.fileno())
-        ended.set()
+        signal.raise_signal(signal.SIGTERM)
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ A process ends with the one that started it, however that one died: its standard
 
 import os
 import select
+import signal
 import subprocess
 import sys
 import tempfile
@@ -105,7 +106,7 @@ class VenueProcess:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             raise self._failure(f"to end within {STOP_SECONDS:g} s") from None
-        if code != 0:
+        if code not in (0, -signal.SIGTERM):  # the latter while it was starting
             raise self._failure("to end with code 0")
         self._close()
 
