@@ -4,8 +4,10 @@ It knows nothing but the blocks that it has been given. While `indexer_lag` is i
 unread, so that everything it serves, its height included, is that of an earlier block.
 """
 
+import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
@@ -30,6 +32,10 @@ from simulated_venues.dydx.records import (
 from simulated_venues.faults import Faults
 
 
+Seen = Callable[[str], bool]
+"""Tell the chain that an address was asked for; whether it has money coming in a block that is not shown yet."""
+
+
 class Audience(Protocol):
     """Who hears what the indexer tells."""
 
@@ -50,6 +56,8 @@ class _Nobody:
 
 _STATISTICS_BLOCKS = 5
 """A market's statistics are told every so many blocks, if they have changed."""
+_ACCOUNT_BLOCKS = 3
+"""For so many blocks' time a request waits for the money of a new account."""
 _MOST_TICKS = 1_000
 """Of a venue that was away for long, only the last ends of funding intervals are looked at."""
 _NO_ORACLES: Mapping[str, int] = MappingProxyType({})
@@ -87,6 +95,7 @@ class Indexer:
     _by_pair: dict[int, Market] = field(init=False)
     _waiting: deque[_Batch | OrderChanged] = field(default_factory=deque)
     _told: dict[str, Json] = field(default_factory=dict)
+    _waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.heights = Heights(self.block_ms)
@@ -134,6 +143,20 @@ class Indexer:
         """Height and time of the block that is shown."""
         return {"height": str(self.applied.height), "time": iso(self.applied.at_ms)}
 
+    async def applied_another(self) -> None:
+        """Wait until another block is shown."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        await waiter
+
+    async def wait_for_account(self, address: str, seen: Seen) -> None:
+        """Let the chain see an address that nothing is known of, and wait for the money that it gets for that."""
+        if not self.ledger.of_address(address) and seen(address):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_ACCOUNT_BLOCKS * self.block_ms / 1_000):
+                    while not self.ledger.of_address(address):
+                        await self.applied_another()
+
     def _catch_up(self) -> None:
         lag = self.faults.active("indexer_lag")
         allowed = int(lag.value) if lag else 0
@@ -159,6 +182,10 @@ class Indexer:
         news.tell(self.audience.hear, batch.moment.height)
         contents: Json = {"blockHeight": str(batch.moment.height), "time": iso(batch.moment.at_ms)}
         self.audience.hear("v4_block_height", "v4_block_height", contents)
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _read(self, batch: _Batch) -> News:
         before, self.applied = self.applied, batch.moment

@@ -12,7 +12,7 @@ from simulated_venues.clock import VenueClock, iso
 from simulated_venues.dydx.account_endpoints import AccountEndpoints, Answer
 from simulated_venues.dydx.candles import RESOLUTION_MS
 from simulated_venues.dydx.documents import Json
-from simulated_venues.dydx.indexer import Indexer
+from simulated_venues.dydx.indexer import Indexer, Seen
 from simulated_venues.dydx.orderbooks import Orderbooks
 from simulated_venues.dydx.query import Query, RequestError
 from simulated_venues.dydx.records import Market
@@ -32,13 +32,13 @@ class Rest:
         indexer: what is served.
         books: order books.
         clock: the venue's.
-        seen: called with every address that is asked for, before the answer is made.
+        seen: called with every address that is asked for and unknown.
     """
 
     indexer: Indexer
     books: Orderbooks
     clock: VenueClock
-    seen: Callable[[str], None]
+    seen: Seen
 
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint, and the refusal of all other paths of the API."""
@@ -126,7 +126,7 @@ class Rest:
             for name in ("address", "sourceAddress", "recipientAddress"):
                 address = query.text(name)
                 if address is not None:
-                    self.seen(address)
+                    await self.indexer.wait_for_account(address, self.seen)
             try:
                 return _response(answer(query))
             except RequestError as error:

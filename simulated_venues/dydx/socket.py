@@ -18,7 +18,7 @@ from aiohttp import web
 from simulated_venues.clock import VenueClock
 from simulated_venues.dydx.candles import RESOLUTION_MS, candle_message
 from simulated_venues.dydx.documents import Json, name_uuid
-from simulated_venues.dydx.indexer import Indexer
+from simulated_venues.dydx.indexer import Indexer, Seen
 from simulated_venues.dydx.ledger import PARENTS
 from simulated_venues.dydx.orderbooks import Orderbooks
 from simulated_venues.dydx.records import SubaccountId
@@ -96,6 +96,7 @@ class Sockets:
         indexer: hears of its blocks.
         books: order books.
         clock, faults: the venue's.
+        seen: called with the address of every subaccount that is subscribed to and unknown.
         hub: the connections.
     """
 
@@ -103,6 +104,7 @@ class Sockets:
     books: Orderbooks
     clock: VenueClock
     faults: Faults
+    seen: Seen
     hub: Hub = field(default_factory=Hub)
     _connections: dict[Client, _Connection] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -227,12 +229,13 @@ class Sockets:
         self.hub.subscribe(client, stream)
 
     async def _first(self, channel: str, name: str) -> Json:
-        """What a subscriber gets first; nothing is awaited but for candles, so what follows fits to it."""
+        """What a subscriber gets first; nothing is awaited after it is made, but for candles, so what follows fits."""
         if channel == "v4_markets":
             return {"markets": self.indexer.markets.market_documents()}
         if channel == "v4_block_height":
             return self.indexer.height_document()
         if channel in ("v4_subaccounts", "v4_parent_subaccounts"):
+            await self.indexer.wait_for_account(name.rpartition("/")[0], self.seen)
             return self._first_of_account(channel, name)
         ticker, _, resolution = name.partition("/")
         market = self.indexer.markets.by_ticker.get(ticker)

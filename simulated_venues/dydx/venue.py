@@ -14,7 +14,7 @@ from simulated_venues.control import control_routes
 from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.exchange import Exchange
 from simulated_venues.dydx.faucet import faucet_route
-from simulated_venues.dydx.indexer import Indexer
+from simulated_venues.dydx.indexer import Indexer, Seen
 from simulated_venues.dydx.listing import Listing
 from simulated_venues.dydx.markets import markets_of
 from simulated_venues.dydx.node import Node
@@ -200,17 +200,14 @@ class DydxVenue:
             audience=indexer,
         )
         indexer.restore(store.events(), chain.last_block)
-        sockets = Sockets(indexer, Orderbooks(indexer, self._listing.book), self._clock, self._faults)
+        books = Orderbooks(indexer, self._listing.book)
+        sockets = Sockets(indexer, books, self._clock, self._faults, _seen(chain))
         return _Run(store, chain, indexer, sockets, Node(chain, self._grpc_port))
 
     def _application(self, run: _Run) -> web.Application:
-        def seen(address: str) -> None:
-            if is_address(address):
-                run.chain.open_account(address)
-
         app = web.Application(middlewares=[self._counting(), fault_middleware(self._faults, ERROR_BODY)])
         app.add_routes([web.get("/v4/ws", run.sockets.handle)])
-        app.add_routes(Rest(run.indexer, run.sockets.books, self._clock, seen).routes())
+        app.add_routes(Rest(run.indexer, run.sockets.books, self._clock, run.sockets.seen).routes())
         app.add_routes([*control_routes(self), faucet_route(run.chain)])
         return app
 
@@ -257,3 +254,8 @@ class DydxVenue:
         if self._run is None:
             raise RuntimeError("the venue is not started")
         return self._run
+
+
+def _seen(chain: Chain) -> Seen:
+    """Opens the account of an address that the indexer is asked for, and says whether money is owed to it."""
+    return lambda address: is_address(address) and chain.open_account(address).owed_usdc > 0
