@@ -31,7 +31,6 @@ from simulated_venues.dydx.records import (
 )
 from simulated_venues.faults import Faults
 
-
 Seen = Callable[[str], bool]
 """Tell the chain that an address was asked for; whether it has money coming in a block that is not shown yet."""
 

@@ -121,6 +121,7 @@ class Mempool:
                 self.signers.bump(signer.address, int(bump.value))
             self.signers.check(signer.address, transaction.sequence, last.at_ms)
         transaction.verify_signature(self.chain_id, signer.number)
+        self.signers.learn_key(signer.address, transaction.public_key)
 
     def _enter(self, transaction: Transaction) -> bool:
         """Let a transaction wait, unless a fault swallows it."""

@@ -23,6 +23,7 @@ class Signer:
         nonces: times that were used in place of a sequence, the latest `MAX_NONCES`, in order.
         ejected_nonce: no time up to this one is taken any more.
         owed_usdc: what its subaccount 0 gets in the next block.
+        public_key: 33 bytes, known from its first transaction on; empty before.
     """
 
     address: str
@@ -31,6 +32,7 @@ class Signer:
     nonces: list[int] = field(default_factory=list)
     ejected_nonce: int = 0
     owed_usdc: int = 0
+    public_key: bytes = b""
 
 
 @dataclass(slots=True)
@@ -86,6 +88,13 @@ class Signers:
             signer.ejected_nonce = signer.nonces.pop(0)
         insort(signer.nonces, sequence)
         self.changed.add(address)
+
+    def learn_key(self, address: str, public_key: bytes) -> None:
+        """Note the key that a transaction was proven with."""
+        signer = self.by_address[address]
+        if signer.public_key != public_key:
+            signer.public_key = public_key
+            self.changed.add(address)
 
     def owed(self) -> list[Signer]:
         """Accounts that wait for a deposit."""

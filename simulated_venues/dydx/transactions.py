@@ -57,6 +57,7 @@ class Transaction:
         sequence: the signer's count of transactions, or a time in milliseconds in its place.
         gas_limit: what it may use.
         timeout_height: the last block it may be in; 0: any.
+        public_key: of the signer, 33 bytes.
     """
 
     raw: bytes
@@ -65,7 +66,7 @@ class Transaction:
     sequence: int
     gas_limit: int
     timeout_height: int
-    _public_key: bytes
+    public_key: bytes
     _signature: bytes
     _body_bytes: bytes
     _auth_info_bytes: bytes
@@ -97,7 +98,7 @@ class Transaction:
             chain_id=chain_id,
             account_number=account_number,
         ).SerializeToString()
-        if not _is_signature(self._signature, document, self._public_key):
+        if not _is_signature(self._signature, document, self.public_key):
             raise Refused(
                 Reason.UNAUTHORIZED,
                 f"signature verification failed; please verify account number ({account_number}) and chain-id "
@@ -136,7 +137,7 @@ def decode_transaction(raw: bytes) -> Transaction:
         sequence=auth.signer_infos[0].sequence,
         gas_limit=auth.fee.gas_limit,
         timeout_height=body.timeout_height,
-        _public_key=public_key,
+        public_key=public_key,
         _signature=envelope.signatures[0],
         _body_bytes=envelope.body_bytes,
         _auth_info_bytes=envelope.auth_info_bytes,

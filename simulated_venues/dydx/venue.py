@@ -14,6 +14,7 @@ from simulated_venues.control import control_routes
 from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.exchange import Exchange
 from simulated_venues.dydx.faucet import faucet_route
+from simulated_venues.dydx.gateway import Gateway
 from simulated_venues.dydx.indexer import Indexer, Seen
 from simulated_venues.dydx.listing import Listing
 from simulated_venues.dydx.markets import markets_of
@@ -208,6 +209,7 @@ class DydxVenue:
         app = web.Application(middlewares=[self._counting(), fault_middleware(self._faults, ERROR_BODY)])
         app.add_routes([web.get("/v4/ws", run.sockets.handle)])
         app.add_routes(Rest(run.indexer, run.sockets.books, self._clock, run.sockets.seen).routes())
+        app.add_routes(Gateway(run.chain).routes())
         app.add_routes([*control_routes(self), faucet_route(run.chain)])
         return app
 
