@@ -103,6 +103,7 @@ class Client:
             if not self._waiting:
                 self._woken.clear()
                 await self._woken.wait()
+                continue
             if len(self._waiting) > MAX_WAITING:
                 self.close(1008, "too slow")
                 return
