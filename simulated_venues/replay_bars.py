@@ -90,7 +90,8 @@ def open_bar_replay(
             f"on its grid, found {to_instant(first_ms).isoformat()}. "
             f"Use {aligned_start(to_instant(first_ms), raw_interval_ms).isoformat()}."
         )
-    return BarReplay(recordings=recordings, starts_at_ms=first_ms, raw_interval_ms=raw_interval_ms)
+    tracks = tuple(track_of(recording, raw_interval_ms) for recording in recordings)
+    return BarReplay(tracks=tracks, starts_at_ms=first_ms, raw_interval_ms=raw_interval_ms)
 
 
 def aligned_start(at: datetime, raw_interval_ms: int) -> datetime:
@@ -104,19 +105,24 @@ class BarReplay:
     """A market source of recorded bars. Every span is half open, [first, last).
 
     Attributes:
-        recordings: one an instrument, of the same days.
+        tracks: one an instrument, of the same days.
         starts_at_ms: when the first recorded minute is played, milliseconds since 1970.
         raw_interval_ms: how long a recorded minute takes.
     """
 
-    recordings: tuple[Recording, ...]
+    tracks: tuple[Track, ...]
     starts_at_ms: int
     raw_interval_ms: int
 
     @property
     def instruments(self) -> tuple[SimulatedInstrument, ...]:
         """What trades; price, volatility, volume and trades are those of the recording."""
-        return tuple(track.listed for track in self._tracks.values())
+        return tuple(track.listed for track in self.tracks)
+
+    @property
+    def recordings(self) -> tuple[Recording, ...]:
+        """What was read."""
+        return tuple(track.recording for track in self.tracks)
 
     @cached_property
     def identity(self) -> str:
@@ -217,24 +223,18 @@ class BarReplay:
             return cut_columns(measured, measured.measured_at_ms, first, last)
         return self._usual_open_interest(track, first, last)
 
-    @cached_property
-    def _tracks(self) -> dict[str, Track]:
-        return {
-            recording.instrument.instrument_id: track_of(recording, self.raw_interval_ms)
-            for recording in self.recordings
-        }
-
     def _track(self, instrument_id: str) -> Track:
-        if instrument_id not in self._tracks:
-            raise SettingsError(
-                f"bar replay: expected one of {list(self._tracks)}, found {instrument_id!r}. "
-                "Add it to the recording's instruments."
-            )
-        return self._tracks[instrument_id]
+        for track in self.tracks:
+            if track.listed.instrument_id == instrument_id:
+                return track
+        raise SettingsError(
+            f"bar replay: expected one of {[track.listed.instrument_id for track in self.tracks]}, "
+            f"found {instrument_id!r}. Add it to the recording's instruments."
+        )
 
     @property
     def _raw_bars(self) -> int:
-        return self.recordings[0].days * RAW_BARS_PER_DAY
+        return self.tracks[0].recording.days * RAW_BARS_PER_DAY
 
     @property
     def _day_ms(self) -> int:
@@ -246,14 +246,14 @@ class BarReplay:
 
     def _days(self, first: datetime, last: datetime) -> range:
         """Recorded days that the span touches; one at least, so that an empty span gives empty arrays."""
-        final = self.recordings[0].days - 1
+        final = self.tracks[0].recording.days - 1
         start = min(max((to_milliseconds(first) - self.starts_at_ms) // self._day_ms, 0), final)
         stop = min(-(-(to_milliseconds(last) - self.starts_at_ms) // self._day_ms), final + 1)
         return range(start, max(start + 1, stop))
 
     def _played(self, recorded_ms: Integers) -> Integers:
         """Instants of the recording as instants at which they are played."""
-        since = recorded_ms - self.recordings[0].first_ms
+        since = recorded_ms - self.tracks[0].recording.first_ms
         return self.starts_at_ms + since * self.raw_interval_ms // MINUTE_MS
 
     def _day(self, track: Track, day: int) -> RecordedDay:

@@ -29,7 +29,7 @@ DAY_MS = 1_440 * MINUTE_MS
 INTERVAL_MINUTES = {"1m": 1, "15m": 15}
 _KLINE_COLUMNS, _FUNDING_COLUMNS, _METRICS_COLUMNS = 12, 3, 8
 _UM = Path("data", "futures", "um")
-_OFF_GRID = 1e-3
+_OFF_GRID, _FLOAT_ERROR = 1e-3, 1e-15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,10 +283,10 @@ def _metrics_of(table: pl.DataFrame | None, instrument: RecordedInstrument) -> M
 
 
 def _whole(table: pl.DataFrame, column: int, decimals: int, name: str) -> Integers:
-    """A column in units of 10^-decimals."""
+    """A column in units of 10^-decimals; exact up to 4e14 of them, beyond which money of a bar does not go."""
     values = table[str(column)].to_numpy() * 10.0**decimals
     whole = np.rint(values)
-    wrong = ~(np.abs(values - whole) < _OFF_GRID)
+    wrong = ~(np.abs(values - whole) < np.maximum(_OFF_GRID, _FLOAT_ERROR * np.abs(values)))
     if wrong.any():
         row = int(np.argmax(wrong))
         raise DataError(
