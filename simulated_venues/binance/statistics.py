@@ -29,12 +29,14 @@ class Periods:
         instrument: of which.
         period: their distance.
         at_ms: milliseconds since 1970; none is later than the market's time.
+        by_pair: they were asked for by pair, as those of coin-margined contracts always are.
     """
 
     source: MarketSource
     instrument: SimulatedInstrument
     period: Interval
     at_ms: range
+    by_pair: bool
 
     def spans_ms(self) -> list[tuple[int, int]]:
         """Spans to read, half open: one, or, where days of the market lie between the instants, one for each."""
@@ -58,8 +60,8 @@ def statistics_answers(view: MarketView) -> dict[str, Answer]:
     }
     by_pair = {"takerBuySellVol": taker_volume, "basis": basis}
     return {
-        **{name: _answer(view, statistic, "symbol") for name, statistic in by_symbol.items()},
-        **{name: _answer(view, statistic, "pair") for name, statistic in by_pair.items()},
+        **{name: _answer(view, statistic, always_by_pair=False) for name, statistic in by_symbol.items()},
+        **{name: _answer(view, statistic, always_by_pair=True) for name, statistic in by_pair.items()},
     }
 
 
@@ -86,8 +88,8 @@ def top_account_ratio(asked: Periods) -> Iterator[Record]:
 
 
 def top_position_ratio(asked: Periods) -> Iterator[Record]:
-    """Long over short, in positions of the largest traders; the venue calls the shares accounts here, too."""
-    return _ratios(asked, "top_positions_ratio")
+    """Long over short, in positions of the largest traders; asked by symbol, the venue calls the shares accounts."""
+    return _ratios(asked, "top_positions_ratio", "Position" if asked.by_pair else "Account")
 
 
 def taker_ratio(asked: Periods) -> Iterator[Record]:
@@ -137,24 +139,26 @@ def basis(asked: Periods) -> Iterator[Record]:
             }
 
 
-def _answer(view: MarketView, statistic: Statistic, named: str) -> Answer:
+def _answer(view: MarketView, statistic: Statistic, *, always_by_pair: bool) -> Answer:
     def answer(query: Query) -> Json:
-        instrument = view.instrument(query, named)
+        by_pair = always_by_pair or (query.text("symbol") is None and query.text("pair") is not None)
+        named = "pair" if by_pair else "symbol"
+        instrument, period = view.instrument(query, named), _period(view, query)
+        at_ms = _instants(view, query, instrument, period)
         labels: Record = {} if statistic is taker_ratio else {named: instrument.symbol}
-        if named == "pair":
+        if always_by_pair or query.text("contractType"):
             labels["contractType"] = _contract_type(query)
-        at_ms = _instants(view, query, instrument)
         if not at_ms:
             return []
-        asked = Periods(source=view.source, instrument=instrument, period=_period(view, query), at_ms=at_ms)
+        asked = Periods(source=view.source, instrument=instrument, period=period, at_ms=at_ms, by_pair=by_pair)
         return [{**labels, **record} for record in statistic(asked)]
 
     return answer
 
 
-def _instants(view: MarketView, query: Query, instrument: SimulatedInstrument) -> range:
+def _instants(view: MarketView, query: Query, instrument: SimulatedInstrument, period: Interval) -> range:
     """The last of a span that are wanted: multiples of the period up to now."""
-    (start, end), limit, length = query.span(), query.limit(usual=30, most=500), _period(view, query).length_ms
+    (start, end), limit, length = query.span(), query.limit(usual=30, most=500), period.length_ms
     now = view.now_ms(instrument)
     if start is not None and start < now - KEPT_MS:
         raise _invalid("startTime")
@@ -182,12 +186,12 @@ def _invalid(name: str) -> Refusal:
     return Refusal(-1130, f"parameter '{name}' is invalid.")
 
 
-def _ratios(asked: Periods, column: str) -> Iterator[Record]:
+def _ratios(asked: Periods, column: str, share_of: str = "Account") -> Iterator[Record]:
     for at, (ratio,) in _measured(asked, column):
         yield {
             "longShortRatio": f"{ratio:.4f}",
-            "longAccount": f"{ratio / (1 + ratio):.4f}",
-            "shortAccount": f"{1 / (1 + ratio):.4f}",
+            f"long{share_of}": f"{ratio / (1 + ratio):.4f}",
+            f"short{share_of}": f"{1 / (1 + ratio):.4f}",
             "timestamp": at,
         }
 
