@@ -158,10 +158,10 @@ class DydxVenue:
         }
 
     async def _start(self) -> None:
-        # The first answer loads compiled code and makes days of the market, which would hold up the first block.
-        await asyncio.to_thread(self._listing.prepare, self._clock.now_ms())
         store = Store(self.settings.state_folder, self._about())
         try:
+            # It loads compiled code and makes days of the market, which would hold up the first block.
+            await asyncio.to_thread(self._listing.prepare, self._clock.now_ms())
             run = self._run = self._assemble(store)
             await run.node.start()
             self._grpc_port = run.node.port

@@ -13,6 +13,7 @@ import pytest
 
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.dydx.settings import DydxSettings
+from simulated_venues.dydx.store import Store
 from simulated_venues.process import VenueProcess, venue_process
 from simulated_venues.process_settings import ProcessSettings
 from tests.simulated_venues.conftest import BTC, make_settings
@@ -23,9 +24,9 @@ BLOCK_MS = 10
 """So short that a process is inside a block most of the time."""
 
 
-def settings_of(folder, *, seed=7, chain_id="dydx-mainnet-1"):
-    venue = DydxSettings(state_folder=folder, block_ms=BLOCK_MS, chain_id=chain_id)
-    return ProcessSettings(venue=venue, market=make_settings(seed=seed, ids=(BTC,)))
+def settings_of(folder):
+    venue = DydxSettings(state_folder=folder, block_ms=BLOCK_MS)
+    return ProcessSettings(venue=venue, market=make_settings(ids=(BTC,)))
 
 
 def trade_until(trader, stopped, seen):
@@ -118,7 +119,7 @@ def test_a_venue_killed_at_any_moment_goes_on_from_the_last_block(tmp_path):
 
     for client_id in [client_id for client_id, order in trader.orders().items() if order["status"] == "OPEN"]:
         trader.cancel(client_id, flags=LONG)
-    trader.wait(lambda: all(order["status"] != "OPEN" for order in trader.orders().values()))
+        trader.wait_for(client_id, "CANCELED", "FILLED")
     trader.wait_blocks(2)
     found = check_account(trader, tmp_path)
     assert len(found["fills"]) >= KILLS
@@ -136,16 +137,13 @@ def answers(trader, height):
         return False
 
 
-def test_a_state_folder_of_another_market_or_chain_or_in_use_is_one_clear_error(tmp_path):
-    with venue_process(settings_of(tmp_path)):
-        in_use = error_of(settings_of(tmp_path))
-    other_chain = error_of(settings_of(tmp_path, chain_id="dydx-testnet-4"))
+def test_a_state_folder_in_use_ends_the_process_with_one_clear_error(tmp_path):
+    store = Store(tmp_path, {"chain id": "dydx-mainnet-1"})
 
-    assert "found it in use by process" in in_use
-    assert "expected the state of chain id 'dydx-testnet-4', found that of 'dydx-mainnet-1'" in other_chain
-
-
-def error_of(settings):
-    with pytest.raises(SimulationError) as caught, venue_process(settings):
+    with (
+        pytest.raises(SimulationError, match=r"expected it to be free, found it in use by process \d+"),
+        venue_process(settings_of(tmp_path)),
+    ):
         pass
-    return str(caught.value)
+
+    store.close()

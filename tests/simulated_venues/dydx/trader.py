@@ -136,9 +136,7 @@ class Trader:
         batch = [OrderBatch(clob_pair_id=0, client_ids=client_ids)]
         until = self.height() + 25
         return self.call(
-            lambda: self.node.batch_cancel_orders(
-                self.wallet, subaccount(self.address, 0), batch, good_til_block=until
-            )
+            lambda: self.node.batch_cancel_orders(self.wallet, subaccount(self.address, 0), batch, good_til_block=until)
         ).tx_response
 
     def wait(self, condition, seconds=WAIT_SECONDS):
