@@ -52,6 +52,10 @@ class Accounts:
         """CLOB pair id → open position."""
         return self._holdings.get(subaccount, _NONE)
 
+    def positions_of(self, subaccount: SubaccountId) -> list[Position]:
+        """A subaccount's open positions, by CLOB pair id."""
+        return [position for _, position in sorted(self.holdings(subaccount).items())]
+
     def holders_of_positions(self) -> list[SubaccountId]:
         """Subaccounts with an open position, in order of owner and number."""
         return sorted(self._holdings, key=lambda each: (each.owner, each.number))

@@ -37,12 +37,10 @@ class NaiveBooks:
 
     Attributes:
         markets: by CLOB pair id.
-        window: funding intervals over which volume counts.
+        volumes: of owners; all of it counts, so the events must lie within thirty days of funding intervals.
     """
 
     markets: dict[int, Market]
-    interval_ms: int
-    window: int = 720
     usdc: dict[SubaccountId, int] = field(default_factory=lambda: defaultdict(int))
     held: dict[tuple[SubaccountId, int], int] = field(default_factory=lambda: defaultdict(int))
     moved: dict[SubaccountId, int] = field(default_factory=lambda: defaultdict(int))
@@ -54,7 +52,7 @@ class NaiveBooks:
     orders: dict[OrderId, Order] = field(default_factory=dict)
     last: dict[OrderId, OrderChanged] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
-    volumes: dict[str, dict[int, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
+    volumes: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     fills: list[Filled] = field(default_factory=list)
     fill_ids: set[str] = field(default_factory=set)
 
@@ -93,8 +91,7 @@ class NaiveBooks:
         self.usdc[fill.subaccount] -= signed(fill.side) * fill.quote_quantums + fill.fee_quote_quantums
         self.held[key] += signed(fill.side) * fill.quantums
         self.fills.append(fill)
-        interval = fill.moment.at_ms // self.interval_ms
-        self.volumes[fill.subaccount.owner][interval] += fill.quote_quantums
+        self.volumes[fill.subaccount.owner] += fill.quote_quantums
 
     def _check_order(self, fill: Filled, order: Order) -> None:
         order_id, key = order.order_id, (fill.subaccount, fill.clob_pair_id)
@@ -112,10 +109,7 @@ class NaiveBooks:
             assert after * self.held[key] >= 0
 
     def _expected_fee(self, fill: Filled) -> int:
-        now = fill.moment.at_ms // self.interval_ms
-        volume = sum(
-            amount for interval, amount in self.volumes[fill.subaccount.owner].items() if interval > now - self.window
-        )
+        volume = self.volumes[fill.subaccount.owner]
         tier = [tier for tier in MAINNET_TIERS if tier.volume_quote_quantums <= volume][-1]
         ppm = tier.taker_ppm if fill.liquidity == "TAKER" else tier.maker_ppm
         return ceil(Fraction(fill.quote_quantums) * ppm / 1_000_000)

@@ -59,7 +59,7 @@ class RandomTrading:
         """The first block: everybody gets money, some little."""
         events: list[Event] = []
         for number, account in enumerate(self.accounts):
-            amount = (60, 600, 6_000, 60_000)[number % 4] * USDC
+            amount = (30, 300, 3_000, 30_000)[number % 4] * USDC
             events += self.exchange.deposit(account, amount, self.moment, "AA")
         return events
 
@@ -125,7 +125,7 @@ class RandomTrading:
         return Order(
             order_id=order_id,
             side=side,
-            quantums=draw.randint(1, 120) * market.step_base_quantums,
+            quantums=draw.randint(1, 1_200) * market.step_base_quantums,
             subticks=price * market.subticks_per_tick,
             time_in_force=time_in_force,
             reduce_only=draw.random() < 0.15,
@@ -152,7 +152,7 @@ class RandomTrading:
         return self.exchange.cancel(order_id, end, self.moment)
 
     def _move(self) -> list[Event]:
-        draw, amount = self._random, self._random.randint(1, 60 * USDC)
+        draw, amount = self._random, self._random.randint(1, 20 * USDC)
         sender, recipient = draw.sample(self.accounts, 2)
         if draw.random() < 0.4:
             return self.exchange.deposit(sender, amount, self.moment, "BB")

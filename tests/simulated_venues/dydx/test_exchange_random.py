@@ -12,7 +12,7 @@ from tests.simulated_venues.dydx.walking_background import WalkingBackground
 
 MARKETS = (BTC, ETH)
 ORDERS = 100_000
-EVERY = 25
+EVERY = 50
 
 
 def assert_books_agree(exchange: Exchange, books: NaiveBooks, trading: RandomTrading) -> None:
@@ -93,7 +93,7 @@ def test_a_hundred_thousand_random_orders_keep_every_book():
     background = WalkingBackground(seed=3, first_ms=START_MS, seconds=ORDERS // 8)
     exchange = Exchange(MARKETS, background)
     trading = RandomTrading(exchange, background, MARKETS, seed=11, first_ms=START_MS)
-    books = NaiveBooks({0: BTC, 1: ETH}, background.funding_interval_ms)
+    books = NaiveBooks({0: BTC, 1: ETH})
     books.read(trading.begin())
     while trading.actions < ORDERS:
         previous, events = trading.moment, trading.next_block()

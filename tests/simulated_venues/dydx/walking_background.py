@@ -45,7 +45,7 @@ class WalkingBackground:
         key = hash((self.seed, market.clob_pair_id, side is Side.BUY, price)) & 0xFFFFFF
         life = SECOND_MS * (1 + key % 7)
         since = at_ms - (at_ms + key % life) % life
-        return 1 + (hash((key, since)) & 0xFFFF) % 60, since
+        return 1 + (hash((key, since)) & 0xFFFF) % 600, since
 
     def book(self, market: Market, at_ms: int) -> Book:
         mid, sides = self.mid(market, at_ms), []
@@ -88,4 +88,4 @@ class WalkingBackground:
         mids = np.array(self._paths[market.clob_pair_id])[(at_ms - self.first_ms) // SECOND_MS]
         sold = random.random(n) < 0.5
         prices = mids + np.where(sold, -1, 1) * random.integers(1, 4, n)
-        return at_ms, prices, random.integers(1, 80, n), sold
+        return at_ms, prices, random.integers(1, 800, n), sold
