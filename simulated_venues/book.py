@@ -25,7 +25,6 @@ BOOK_TICKS = 1_024
 
 _LEVEL_CLOCK, _LEVEL_SIZE, _SPREAD = 300, 301, 302
 _BID, _ASK = 0, 1
-_DEEPER_PER_TICKS = 64.0
 _FULL_TICKS, _NEAR_TICKS, _MIDDLE_TICKS = 8, 32, 128
 
 
@@ -35,7 +34,7 @@ class BookShape:
 
     Attributes:
         key: Philox key of its random numbers.
-        mean_lots: mean quantity of a level at the best price, lots.
+        mean_lots: mean quantity of a level, lots.
         longest_life_steps: a level's quantity lasts 1 to this many steps of the book.
     """
 
@@ -132,8 +131,8 @@ def _level(key: np.uint64, side: int, price: int, distance: int, step: int, draw
     since = strike * life - phase
     if unit(words[0]) >= density:
         return 0, since
-    depth = 1.0 + distance / _DEEPER_PER_TICKS
-    return 1 + math.floor(-mean_lots * depth * math.log(unit(words[1]))), since
+    # Of the price and its clock alone: a level that the best price moves away from is still the same level.
+    return 1 + math.floor(-mean_lots * math.log(unit(words[1]))), since
 
 
 @njit(cache=True, nogil=True)
