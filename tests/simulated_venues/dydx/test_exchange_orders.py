@@ -2,12 +2,21 @@ from dataclasses import replace
 
 import pytest
 
-from simulated_venues.dydx.records import Condition, OrderFlags, OrderStatus, RemovalReason, Side, TimeInForce
+from helios_pipeline.core.errors import SimulationError
+from simulated_venues.dydx.records import (
+    Condition,
+    OrderChanged,
+    OrderFlags,
+    OrderStatus,
+    RemovalReason,
+    Side,
+    TimeInForce,
+)
 from simulated_venues.dydx.refusals import Refused
-from tests.simulated_venues.dydx.background import ALICE, BOB, START_MS, USDC, block, order
+from tests.simulated_venues.dydx.background import ALICE, BOB, START_MS, STEP, USDC, block, order
 from tests.simulated_venues.dydx.scene import Scene, filled, statuses
 
-IOC, POST_ONLY, GTT = TimeInForce.IOC, TimeInForce.POST_ONLY, TimeInForce.GTT
+IOC, POST_ONLY = TimeInForce.IOC, TimeInForce.POST_ONLY
 LONG_TERM, CONDITIONAL = OrderFlags.LONG_TERM, OrderFlags.CONDITIONAL
 
 
@@ -224,3 +233,44 @@ def test_the_number_of_stateful_orders_depends_on_equity():
     assert refusal(scene, eleventh) == 10001
     scene.exchange.deposit(ALICE, 1, scene.moment, "AA")
     scene.exchange.check(eleventh, scene.moment)
+
+
+def test_a_resting_order_can_be_filled_whole_by_a_fault_that_ignores_its_cancel():
+    scene = Scene()
+    placed = order(1, quantity=10, price=39_000)
+    scene.place(placed)
+    events = scene.exchange.fill(placed.order_id, scene.moment)
+
+    assert filled(events) == [("alice", "MAKER", 10, 39_000)]
+    assert not scene.exchange.cancel(placed.order_id, placed.good_til_block, scene.moment)
+    assert scene.exchange.total_quote_quantums() == 0
+
+
+def test_a_partly_filled_order_is_open_with_what_it_has_filled():
+    scene = Scene()
+    events = scene.place(order(1, quantity=60, price=40_001, flags=LONG_TERM))
+
+    assert [e.filled_quantums // STEP for e in events if isinstance(e, OrderChanged)] == [0, 50]
+    assert statuses(events, 1) == [(OrderStatus.OPEN, None)] * 2
+    assert scene.resting() == [1]
+
+
+def test_checking_changes_nothing():
+    scene = Scene()
+    scene.place(order(1, quantity=40, price=40_001, time_in_force=IOC))
+    scene.exchange.take_changes()
+    later = block(9)
+    scene.exchange.check(order(2, price=40_000, time_in_force=POST_ONLY, end=later.height), later)
+    scene.exchange.check(order(3, price=40_000, flags=LONG_TERM), later)
+
+    assert not scene.exchange.take_changes()
+    assert filled(scene.place(order(4, quantity=40, price=40_001, time_in_force=IOC))) == [
+        ("alice", "TAKER", 10, 40_001)
+    ]
+
+
+def test_blocks_come_in_order():
+    scene = Scene()
+
+    with pytest.raises(SimulationError, match="Stamp blocks in order"):
+        scene.exchange.begin_block(scene.moment, scene.moment)
