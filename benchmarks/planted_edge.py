@@ -37,7 +37,7 @@ def market_inputs(settings: Settings, *, seed: int, edge: float, window: Window 
     described = simulated_market(settings).settings
     market = SimulatedMarket(replace(described, seed=seed, edge=edge))
     bars, features, funding = {}, {}, {}
-    names = [instrument.instrument_id for instrument in described.instruments]
+    names = settings.research.instruments
     for name in names:
         klines = klines_frame(market, name, LOADED_FROM, window.last, raw_bars=15)
         bars[name] = make_bars(klines, first=LOADED_FROM, last=window.last).bars

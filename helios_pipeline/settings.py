@@ -29,6 +29,8 @@ ENVIRONMENT = {
 }
 """Environment variable → the key it sets."""
 
+MINUTE_MS = 60_000
+
 CRON_FIELD = re.compile(r"(\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?(,(\*|[0-9]+(-[0-9]+)?)(/[1-9][0-9]*)?)*")
 CRON_LIMITS = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 """Of minute, hour, day of the month, month and day of the week."""
@@ -83,6 +85,7 @@ InstrumentId = Annotated[str, Field(pattern=r"^[A-Z0-9]+-PERP\.[A-Z]+$")]
 Positive = Annotated[Decimal, Field(gt=0)]
 NotNegative = Annotated[Decimal, Field(ge=0)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
+Port = Annotated[int, Field(ge=0, le=65_535)]
 
 
 class Section(BaseModel):
@@ -306,17 +309,44 @@ class SimulatedInstrumentSection(Section):
 
 
 class SimulatedMarketSection(Section):
-    """The market of `helios demo`."""
+    """The market of `helios demo` and `helios simulate`."""
 
     seed: Annotated[int, Field(ge=0)]
     edge: Annotated[float, Field(ge=0)]
     edge_half_life: Annotated[float, Field(ge=30, le=14_400)]
     planted_sharpe: float
     factor_share: Fraction
+    regimes: tuple[str, ...]
     first_month: Annotated[Month, Field(alias="from")]
     last_month: Annotated[Month, Field(alias="to")]
     metrics_days: Annotated[int, Field(ge=0)]
     instruments: Annotated[tuple[SimulatedInstrumentSection, ...], Field(min_length=1)]
+
+
+class SimulatedVenuesSection(Section):
+    """How `helios simulate` serves that market."""
+
+    time_scale: Annotated[int, Field(ge=1)]
+    binance_port: Port
+    dydx_port: Port
+    grpc_port: Port
+    weight_per_minute: Annotated[int, Field(ge=1)]
+    connection_hours: Annotated[float, Field(gt=0)]
+    ping_seconds: Annotated[float, Field(gt=0)]
+    block_ms: Annotated[int, Field(ge=50)]
+    chain_id: Annotated[str, Field(min_length=1)]
+    deposit_usdc: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _in_whole_milliseconds(self) -> Self:
+        if MINUTE_MS % self.time_scale:
+            raise ValueError(f"time_scale: expected a divisor of {MINUTE_MS:,}, found {self.time_scale}")
+        return self
+
+    @property
+    def raw_interval_ms(self) -> int:
+        """Length of a raw bar of the market: a minute, or what the time scale makes of it."""
+        return MINUTE_MS // self.time_scale
 
 
 class Settings(Section):
@@ -340,6 +370,7 @@ class Settings(Section):
     keys: KeysSection
     dagster: DagsterSection
     simulated_market: SimulatedMarketSection
+    simulated_venues: SimulatedVenuesSection
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -78,22 +78,31 @@ def research(
 def demo() -> None:
     """The main job on a simulated market: offline, in a home of its own, no price of it real.
 
-    Writes an archive of simulated prices in the real archive's layout, then runs the unchanged pipeline with the
-    unchanged gates on it.
+    Starts a simulated Binance on this machine and runs the unchanged pipeline with the unchanged gates on what it
+    publishes. Then shows the live side: both venues, heard and traded on by clients that know nothing of them.
     """
-    from helios_pipeline.cli.simulated import simulated_market, write_simulated_archive
+    from helios_pipeline.cli.live_side import show_live_side
+    from helios_pipeline.cli.simulated import simulated_market
+    from simulated_venues.binance.settings import BinanceSettings
+    from simulated_venues.process import venue_process
+    from simulated_venues.process_settings import ProcessSettings
 
     settings = settings_of()
     market, home = settings.simulated_market, settings.home / "demo"
-    archive = home / "simulated_archive"
     out.print(f"[bold]Simulated market, seed {market.seed}: none of these prices is real.[/]", highlight=False)
-    with _progress() as progress:
-        write_simulated_archive(simulated_market(settings), settings, archive, progress)
-    overrides: dict[tuple[str, str], Any] = {("paths", "home"): str(home), ("data", "archive_url"): archive.as_uri()}
-    run(settings_of(None, market.first_month, market.last_month, overrides), EVERY_STEP)
+    described = ProcessSettings(venue=BinanceSettings(), market=simulated_market(settings).settings)
+    with venue_process(described) as binance:
+        out.print(f"Simulated Binance on {binance.url}: its archive and its REST interface.", highlight=False)
+        overrides: dict[tuple[str, str], Any] = {
+            ("paths", "home"): str(home),
+            ("data", "archive_url"): binance.url,
+            ("data", "rest_url"): binance.url,
+        }
+        run(settings_of(None, market.first_month, market.last_month, overrides), EVERY_STEP)
+    show_live_side(settings, seed=market.seed)
     out.print(
         f"Simulated data: the market has a planted edge worth a net Sharpe of about {market.planted_sharpe:g}; "
-        "a real one does not say. Next: `helios research` on real history.",
+        "a real one does not say. Next: `helios research` on real history, `helios simulate` for the venues.",
         highlight=False,
     )
 

@@ -51,7 +51,7 @@ SHIPPED = tomllib.loads((ROOT / "helios.toml").read_text())
 SEARCHED = [
     f"{section}.{key}"
     for section, values in SHIPPED.items()
-    if isinstance(values, dict) and section not in ("keys", "simulated_market", "checks", "dagster")
+    if isinstance(values, dict) and section not in ("keys", "simulated_market", "simulated_venues", "checks", "dagster")
     for key in values
 ]
 

@@ -33,6 +33,7 @@ def test_the_commands_are_those_of_the_readme_and_no_others():
         *("research", "ingest", "bars", "features", "sweep", "walk-forward", "backtest", "demo"),
         *("promote", "rollback", "champion", "keys new", "keys show"),
         *("db migrate", "db run", "db status", "db url", "dagster", "report", "config check"),
+        *(f"simulate {name}" for name in ("binance", "dydx", "fault", "faults", "clear", "kinds")),
     }
 
 
@@ -45,7 +46,9 @@ def test_help_explains_each_option_and_gives_an_example_that_names_the_command(r
     assert "helios " + " ".join(command) in outcome.out.partition("Example")[2]
 
 
-@pytest.mark.parametrize("group", [(), ("keys",), ("db",), ("config",)], ids=lambda group: " ".join(group) or "helios")
+@pytest.mark.parametrize(
+    "group", [(), ("keys",), ("db",), ("config",), ("simulate",)], ids=lambda group: " ".join(group) or "helios"
+)
 def test_a_group_lists_its_commands(run_here, group):
     outcome = run_here(*group, "--help")
 
@@ -73,8 +76,25 @@ def test_a_group_lists_its_commands(run_here, group):
         (["champion", "--network", "devnet"], 2, ["--network", "devnet", "testnet", "mainnet"]),
         (["keys", "new"], 2, ["helios keys new --help"]),
         (["dagster", "--port", "many"], 2, ["--port", "helios dagster --help"]),
+        (["simulate", "--time-scale", "7"], 2, ["simulated_venues", "time_scale", "divisor of 60,000", "7"]),
+        (["simulate", "dydx", "--block-ms", "1"], 2, ["simulated_venues.block_ms", "50", "1"]),
+        (["simulate", "--grpc-port", "70000"], 2, ["simulated_venues.grpc_port", "65535", "70000"]),
+        (["simulate", "--instruments", "DOGEUSDT-PERP.BINANCE"], 2, ["BTCUSDT-PERP.BINANCE", "DOGEUSDT"]),
+        (["simulate", "--regimes", "boom"], 2, ["boom"]),
+        (["simulate", "--scenario", "nowhere.toml"], 2, ["nowhere.toml", "found none"]),
+        (["simulate", "--scenario", "helios.toml"], 2, ["helios.toml", "[[fault]]"]),
+        (["simulate", "--seed", "3", "faults"], 2, ["after faults", "--seed"]),
+        (["simulate", "kraken"], 2, ["kraken", "helios simulate --help"]),
+        (["simulate", "fault", "earthquake"], 6, ["a kind among", "'earthquake'"]),
+        (["simulate", "fault", "http_status"], 6, ["value (HTTP status"]),
+        (["simulate", "faults"], 6, ["to run in", "`helios simulate` starts them"]),
+        (
+            ["simulate", "clear", "--url", "http://127.0.0.1:9"],
+            6,
+            ["http://127.0.0.1:9", "`helios simulate` starts it"],
+        ),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) and str(value[0])[:1] in "rikpcd-" else "",
+    ids=lambda value: " ".join(value) if isinstance(value, list) and str(value[0])[:1] in "rikpcds-" else "",
 )
 def test_a_mistake_is_one_line_that_says_what_to_do(run_here, folder, arguments, code, parts):
     outcome = run_here(*arguments, folder=folder)

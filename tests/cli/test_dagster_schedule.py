@@ -6,8 +6,10 @@ import polars as pl
 import pytest
 
 from helios_pipeline.core.calendar import month_start, next_month
+from simulated_venues.binance.settings import BinanceSettings
+from simulated_venues.binance.venue import BinanceVenue
+from simulated_venues.venue import embedded
 from tests.helios_home import BTC, ETH, new_home, small_market
-from tests.local_venue import local_venue
 from tests.served_dagster import ENDED, MARKET_DATA, Materialized, month_keys, served
 
 EVERY_MINUTE = "* * * * *"
@@ -15,9 +17,9 @@ INSTRUMENTS = [BTC, ETH]
 
 
 @pytest.fixture(scope="module")
-def venue(tmp_path_factory):
+def venue():
     market = small_market(edge=0.0, instruments=INSTRUMENTS)
-    with local_venue(tmp_path_factory.mktemp("venue"), market, INSTRUMENTS) as listening:
+    with embedded(BinanceVenue(market, BinanceSettings())) as listening:
         yield listening
 
 

@@ -1,9 +1,11 @@
 """From the demo's champion to promotion, approval and rollback, and what of it is refused."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 import pytest
@@ -137,6 +139,20 @@ def test_the_demo_ends_in_a_signed_champion_and_says_that_no_price_is_real(demo)
     assert market_data.startswith("simulated seed 7 market ")
     assert demo.champion.decision == "promoted"
     assert (demo.home.home / "demo" / "lake" / market_data.replace(" ", "-")).is_dir()
+
+
+def test_the_demo_shows_both_venues_live_and_leaves_neither_running(demo):
+    said = demo.outcome.out.partition("Live: ")[2]
+
+    heard, equal, closed = re.search(r"(\d+) trades of BTCUSDT heard in 5 s; (\d+) of (\d+) closed bars", said).groups()
+    height, size, price, fee = re.search(
+        r"block ([\d,]+): bought ([\d.]+) BTC-USD at ([\d.]+) for a fee of ([\d.]+) USDC", said
+    ).groups()
+    assert int(heard) > 0
+    assert int(equal) == int(closed) > 0
+    assert int(height.replace(",", "")) > 0
+    assert Decimal(fee) == pytest.approx(Decimal(size) * Decimal(price) * Decimal("0.0005"), abs=Decimal("0.000001"))
+    assert [line for line in demo.home.left_after(30).values() if "simulated_venues" in line] == []
 
 
 def test_the_champion_is_shown_with_its_evidence_after_its_signature_was_verified(desk):
