@@ -6,6 +6,7 @@ waits in the client's queue for its writer. A client that does not read is close
 
 import asyncio
 import itertools
+import struct
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,8 +19,16 @@ from simulated_venues.faults import Faults
 MAX_WAITING = 20_000
 """Messages that may wait for a client before it is closed."""
 
+_FRAMES_AT_ONCE = 512
+_MAX_BUFFERED = 4 * 2**20
+"""Bytes that may wait in the transport before a client's messages wait in its queue."""
+
+_DRAIN_SECONDS = 0.005
+
 Encode = Callable[[str, str], str]
 """(stream, data as JSON text) → the message as this client gets it."""
+
+_FINAL_TEXT = 0x81
 
 _numbers = itertools.count(1)
 
@@ -48,6 +57,7 @@ class Client:
         faults: the venue's.
         encode: see `Encode`.
         name: who it is, for the venue's page.
+        transport: of the connection's request; with it, what waits is written at once, without it one by one.
         streams: what it is subscribed to.
         sent: messages written to it.
     """
@@ -56,6 +66,7 @@ class Client:
     faults: Faults
     encode: Encode
     name: str
+    transport: asyncio.Transport | None = None
     number: int = field(default_factory=lambda: next(_numbers))
     since: float = field(default_factory=time.time)
     streams: set[str] = field(default_factory=set)
@@ -107,15 +118,27 @@ class Client:
             if len(self._waiting) > MAX_WAITING:
                 self.close(1008, "too slow")
                 return
-            due, text = self._waiting.popleft()
-            late = due - time.monotonic() if due else 0.0
+            late = self._waiting[0][0] - time.monotonic()
             if late > 0:
                 await asyncio.sleep(late)
             try:
-                await self.socket.send_str(text)
+                await self._write_due()
             except ConnectionResetError:
                 return
+
+    async def _write_due(self) -> None:
+        """Write what is due; one frame, or many in one piece."""
+        if self.transport is None:
+            await self.socket.send_str(self._waiting.popleft()[1])
             self.sent += 1
+            return
+        now, frames = time.monotonic(), []
+        while self._waiting and self._waiting[0][0] <= now and len(frames) < _FRAMES_AT_ONCE:
+            frames.append(_text_frame(self._waiting.popleft()[1]))
+        self.transport.write(b"".join(frames))
+        self.sent += len(frames)
+        while self.transport.get_write_buffer_size() > _MAX_BUFFERED and len(self._waiting) <= MAX_WAITING:
+            await asyncio.sleep(_DRAIN_SECONDS)
 
     async def keep(self, lifetime: Lifetime) -> None:
         """Ping, and close the connection when its time is over or no pong comes."""
@@ -233,3 +256,14 @@ class Hub:
             }
             for client in sorted(self.clients, key=lambda each: each.number)
         ]
+
+
+def _text_frame(text: str) -> bytes:
+    """A whole message as a server's frame, unmasked (RFC 6455, section 5.2)."""
+    payload = text.encode()
+    length = len(payload)
+    if length < 126:
+        return struct.pack("!BB", _FINAL_TEXT, length) + payload
+    if length < 2**16:
+        return struct.pack("!BBH", _FINAL_TEXT, 126, length) + payload
+    return struct.pack("!BBQ", _FINAL_TEXT, 127, length) + payload

@@ -175,7 +175,7 @@ class StreamFront:
         socket = web.WebSocketResponse(compress=False, autoping=False, timeout=_CLOSE_SECONDS)
         await socket.prepare(request)
         name = request.headers.get("User-Agent", "")
-        client = Client(socket, self.faults, combined if is_combined else raw, name)
+        client = Client(socket, self.faults, combined if is_combined else raw, name, request.transport)
         connection = Connection(client, self.hub)
         connection.subscribe(streams)
         await self.hub.serve(client, connection.receive, self._lifetime())
