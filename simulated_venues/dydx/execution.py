@@ -69,16 +69,13 @@ class Execution:
 
     def _execute(self, block: Block, market: Market, working: Working) -> None:
         """An order takes what it can, then rests or is removed."""
-        order, settlement = working.order, self.settlement
+        settlement = self.settlement
         reason = self._take(block, market, working)
         if not working.remaining:
             self.memory.orders.remember_filled(working)
             settlement.tell(block, working, OrderStatus.FILLED)
             return
-        if reason is None and order.time_in_force is TimeInForce.IOC:
-            reason = RemovalReason.IOC_WOULD_REST
-        if reason is None and not self.preconditions.may_rest(block, order, working.remaining):
-            reason = RemovalReason.UNDERCOLLATERALIZED
+        reason = reason or self._why_it_may_not_rest(block, working)
         if reason is not None:
             self.memory.orders.remember_filled(working)
             settlement.tell_removed(block, working, reason)
@@ -86,6 +83,17 @@ class Execution:
         self.matching.rest(block, market, working)
         if working.filled_quantums:
             settlement.tell(block, working, OrderStatus.OPEN)
+
+    def _why_it_may_not_rest(self, block: Block, working: Working) -> RemovalReason | None:
+        order = working.order
+        quantums = self.settlement.reducible(Part.taker(working), working.remaining)
+        if not quantums:
+            return RemovalReason.REDUCE_ONLY_RESIZE
+        if order.time_in_force is TimeInForce.IOC:
+            return RemovalReason.IOC_WOULD_REST
+        if not self.preconditions.may_rest(block, order, quantums):
+            return RemovalReason.UNDERCOLLATERALIZED
+        return None
 
     def _take(self, block: Block, market: Market, working: Working) -> RemovalReason | None:
         """What an order takes as it comes; why nothing of it may rest, if so."""

@@ -2,7 +2,8 @@
 
 Tiers: v4-chain x/feetiers and genesis of dydx-mainnet-1, as they are since block 6,480,000; documents of the protocol,
 2024. Tiers 6 to 9, the ones with rebates, also want a share of everybody's volume. The background's volume is nobody's,
-so no owner has such a share and they are not in the default list.
+so no owner has such a share and they are not in the default list. A fill's volume counts at once, for both sides of a
+match; the protocol counts it at the end of the block.
 """
 
 from dataclasses import dataclass, field

@@ -274,3 +274,15 @@ def test_blocks_come_in_order():
 
     with pytest.raises(SimulationError, match="Stamp blocks in order"):
         scene.exchange.begin_block(scene.moment, scene.moment)
+
+
+def test_what_is_left_of_a_reduce_only_order_does_not_rest_without_a_position():
+    scene = Scene()
+    scene.place(order(1, Side.BUY, 5, 40_001, time_in_force=IOC))
+    scene.background.bids = []
+    scene.place(order(2, Side.BUY, 5, 40_000, who=BOB))
+    scene.next()
+    events = scene.place(order(3, Side.SELL, 8, 40_000, reduce_only=True))
+
+    assert filled(events) == [("alice", "TAKER", 5, 40_000), ("bob", "MAKER", 5, 40_000)]
+    assert statuses(events, 3)[-1] == (OrderStatus.CANCELED, RemovalReason.REDUCE_ONLY_RESIZE)
