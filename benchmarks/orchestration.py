@@ -22,6 +22,9 @@ from pathlib import Path
 import psutil
 
 from helios_pipeline.core.calendar import months_between, next_month
+from simulated_venues.binance.settings import BinanceSettings
+from simulated_venues.binance.venue import BinanceVenue
+from simulated_venues.venue import embedded
 from tests.helios_home import (
     BNB,
     BTC,
@@ -34,7 +37,6 @@ from tests.helios_home import (
     small_market,
     write_simulated_archive,
 )
-from tests.local_venue import local_venue
 from tests.served_dagster import ENDED, MARKET_DATA, NO_DAILY_REFRESH, ServedDagster, month_keys, served
 
 TIMES, SECONDS = 3.0, 20.0
@@ -141,8 +143,7 @@ def measure_refresh() -> bool:
     }
     market = small_market(edge=0.0, instruments=instruments)
     with (
-        tempfile.TemporaryDirectory() as folder,
-        local_venue(Path(folder), market, instruments) as venue,
+        embedded(BinanceVenue(market, BinanceSettings())) as venue,
         new_home(None, **settings) as home,
     ):
         home.variables = {"HELIOS_ARCHIVE_URL": venue.url, "HELIOS_REST_URL": venue.url}

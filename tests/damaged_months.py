@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.local_venue import publish
+from simulated_venues.archive_zip import checksum_of, zip_csv
 
 type Rows = list[list[str]]
 
@@ -34,7 +34,9 @@ def damage(archive: Path, instrument: str, month: str, change: Callable[[Rows, i
     for path in paths:
         header, rows = _read(path)
         lines = [*header, *(",".join(row) for row in change(rows, round(start.timestamp() * 1000)))]
-        publish(path, ("\n".join(lines) + "\n").encode())
+        zipped = zip_csv(f"{path.stem}.csv", [("\n".join(lines) + "\n").encode()])
+        path.write_bytes(zipped)
+        path.with_name(f"{path.name}.CHECKSUM").write_bytes(checksum_of(path.name, zipped))
 
     def repair() -> None:
         for file, content in before.items():
