@@ -5,6 +5,7 @@ own client. The market is the demonstration's, 60 times as fast, so that bars cl
 """
 
 import asyncio
+import logging
 import secrets
 import tempfile
 import time
@@ -29,7 +30,7 @@ TIME_SCALE = 60
 RAW_INTERVAL_MS = 60_000 // TIME_SCALE
 INTERVAL = "1s"
 LISTEN_SECONDS = 5.0
-FILL_SECONDS = 20.0
+FILL_SECONDS = 60.0
 BLOCK_MS = 500
 ORDER_QUOTE = 500
 """Value of the order in USDC, about."""
@@ -130,6 +131,8 @@ async def trade(session: aiohttp.ClientSession, addresses: Mapping[str, str], ti
     Raises:
         SimulationError: the order was refused, or did not fill.
     """
+    # When it is imported, the client warns of addresses of its own that are not used here.
+    logging.getLogger("dydx_v4_client").setLevel(logging.ERROR)
     from dydx_v4_client import OrderFlags
     from dydx_v4_client.indexer.rest.constants import OrderType
     from dydx_v4_client.key_pair import KeyPair
