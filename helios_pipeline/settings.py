@@ -319,7 +319,6 @@ class SimulatedMarketSection(Section):
     regimes: tuple[str, ...]
     first_month: Annotated[Month, Field(alias="from")]
     last_month: Annotated[Month, Field(alias="to")]
-    metrics_days: Annotated[int, Field(ge=0)]
     instruments: Annotated[tuple[SimulatedInstrumentSection, ...], Field(min_length=1)]
 
 

@@ -37,7 +37,6 @@ GENEROUS = {
     "simulated_market.edge_half_life": 720,
     "simulated_market.from": "2024-01",
     "simulated_market.to": "2024-05",
-    "simulated_market.metrics_days": 0,
     "simulated_market.instruments": [
         {
             "id": BTC,
