@@ -97,7 +97,6 @@ class Chain:
     transactions: int = 0
     _faucets: list[_Faucet] = field(default_factory=list)
     _oracles: dict[str, int] = field(default_factory=dict)
-    _block_made: asyncio.Event = field(default_factory=asyncio.Event)
 
     def __post_init__(self) -> None:
         self.signers = Signers(self.store.signers())
@@ -125,6 +124,8 @@ class Chain:
     def broadcast(self, raw: bytes) -> Checked:
         """Check a transaction and let it wait for the next block."""
         name = transaction_hash(raw)
+        if self.failure is not None:
+            return Checked(hash=name, code=1, codespace="undefined", log=f"internal: {self.failure}")
         try:
             self.mempool.admit(raw, self.last_block)
         except Refused as refused:
@@ -184,11 +185,6 @@ class Chain:
                 _LOG.exception("simulated dYdX: the chain has stopped after block %d", self.last_block.height)
                 raise
 
-    async def next_block(self) -> Moment:
-        """Wait for a block that begins after this call."""
-        await self._block_made.wait()
-        return self.last_block
-
     def make_block(self) -> Moment:
         """Make and commit one block."""
         moment = Moment(height=self.last_block.height + 1, at_ms=max(self.clock.now_ms(), self.last_block.at_ms + 1))
@@ -215,8 +211,6 @@ class Chain:
         self.mempool.told.clear()
         self._count_strikes(events, tampering)
         self.audience.commit(moment, [event for event in events if not _is_told(event, told)], self._oracles)
-        made, self._block_made = self._block_made, asyncio.Event()
-        made.set()
         return moment
 
     def _commit(self, moment: Moment, tampering: Tampering) -> None:
