@@ -132,7 +132,8 @@ class Client:
             await self.socket.send_str(self._waiting.popleft()[1])
             self.sent += 1
             return
-        now, frames = time.monotonic(), []
+        now = time.monotonic()
+        frames: list[bytes] = []
         while self._waiting and self._waiting[0][0] <= now and len(frames) < _FRAMES_AT_ONCE:
             frames.append(_text_frame(self._waiting.popleft()[1]))
         self.transport.write(b"".join(frames))

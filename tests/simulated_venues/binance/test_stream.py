@@ -212,7 +212,7 @@ def test_pings_are_answered_and_the_venue_pings():
 
 def test_a_client_that_does_not_pong_is_closed_and_one_that_does_is_kept():
     async def run():
-        async with serving(BinanceSettings(ping_seconds=0.1)) as venue:
+        async with serving(BinanceSettings(ping_seconds=0.5)) as venue:
             silent = connected(f"{venue.ws_url}/ws", autoping=False)
             lively = connected(f"{venue.ws_url}/ws/btcusdt@aggTrade")
             async with silent as silent, lively as lively:
