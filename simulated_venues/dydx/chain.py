@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from helios_pipeline.core.errors import SimulationError
 from simulated_venues.clock import VenueClock
 from simulated_venues.dydx.block import PPM, Tampering
 from simulated_venues.dydx.delivery import Delivery, gas_of
@@ -31,7 +32,7 @@ from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.dydx.signers import Signer, Signers
 from simulated_venues.dydx.state import Balance
 from simulated_venues.dydx.store import CommittedBlock, Store, TransactionResult
-from simulated_venues.dydx.transactions import transaction_hash
+from simulated_venues.dydx.transactions import is_address, transaction_hash
 from simulated_venues.faults import Faults
 
 FIRST_HEIGHT = 60_000_000
@@ -114,6 +115,8 @@ class Chain:
             height=FIRST_HEIGHT - 1, at_ms=self.clock.now_ms() - self.settings.block_ms
         )
         for address, _ in self.settings.deposits:
+            if not is_address(address):
+                raise SimulationError(f"simulated dYdX: expected dydx addresses in deposits, found {address!r}.")
             self.open_account(address)
 
     @property

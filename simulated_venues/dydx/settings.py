@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from helios_pipeline.core.errors import SimulationError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DydxSettings:
@@ -25,3 +27,14 @@ class DydxSettings:
     block_ms: int = 1_000
     deposits: tuple[tuple[str, int], ...] = ()
     default_deposit_usdc: int = 100_000
+
+    def __post_init__(self) -> None:
+        """Refuse what no chain could be made with."""
+        allowed = {
+            "block_ms of 5 or more": self.block_ms >= 5,
+            "whole USDC above 0 in deposits": all(usdc > 0 for _, usdc in self.deposits),
+            "default_deposit_usdc of 0 or more": self.default_deposit_usdc >= 0,
+        }
+        broken = [rule for rule, holds in allowed.items() if not holds]
+        if broken:
+            raise SimulationError(f"simulated dYdX: expected {', '.join(broken)}; found {self}.")

@@ -10,6 +10,7 @@ from dydx_v4_client.wallet import Wallet
 from v4_proto.dydxprotocol.clob.order_pb2 import Order
 from v4_proto.dydxprotocol.clob.tx_pb2 import OrderBatch
 
+from helios_pipeline.core.errors import SimulationError
 from simulated_venues.clock import VenueClock
 from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.exchange import Exchange
@@ -43,15 +44,20 @@ class ByHand:
         self.faults, self.audience = Faults("dydx"), Audience()
         background = WrittenBackground(bids=[(39_999, 100, 1)], asks=[(40_001, 100, 1)])
         self.settings = DydxSettings(state_folder=folder, **settings)
-        self.chain = Chain(
-            settings=self.settings,
-            clock=VenueClock(self.faults),
-            faults=self.faults,
-            background=background,
-            exchange=Exchange((BTC,), background),
-            store=Store(folder, {"market": "written"}),
-            audience=self.audience,
-        )
+        store = Store(folder, {"market": "written"})
+        try:
+            self.chain = Chain(
+                settings=self.settings,
+                clock=VenueClock(self.faults),
+                faults=self.faults,
+                background=background,
+                exchange=Exchange((BTC,), background),
+                store=store,
+                audience=self.audience,
+            )
+        except SimulationError:
+            store.close()
+            raise
         self.wallet = Wallet(KeyPair.from_hex("11" * 32), 0, 0)
         self.wallet.account_number = self.chain.open_account(self.wallet.address).number
         self.chain.make_block()
@@ -214,3 +220,11 @@ def test_what_was_promised_to_an_account_is_paid_after_a_crash(tmp_path):
     assert [(each.recipient.owner, each.quote_quantums) for each in paid] == [(other, 70_000_000)]
     assert after.chain.last_block.height == before.chain.last_block.height + 1
     after.chain.store.close()
+
+
+def test_deposits_that_can_not_be_made_are_refused(tmp_path):
+    for wrong in ({"block_ms": 0}, {"deposits": (("dydx1x", -1),)}, {"default_deposit_usdc": -1}):
+        with pytest.raises(SimulationError, match="simulated dYdX: expected"):
+            DydxSettings(state_folder=tmp_path, **wrong)
+    with pytest.raises(SimulationError, match="expected dydx addresses in deposits, found 'dydx1x'"):
+        ByHand(tmp_path, deposits=(("dydx1x", 5),))
