@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from simulated_venues.clock import VenueClock, iso
+from simulated_venues.dydx.displayed import Displayed
 from simulated_venues.dydx.documents import Json, text
 from simulated_venues.dydx.heights import Heights
 from simulated_venues.dydx.ledger import Ledger
@@ -91,6 +92,7 @@ class Indexer:
     heights: Heights = field(init=False)
     markets: MarketData = field(init=False)
     ledger: Ledger = field(init=False)
+    displayed: Displayed = field(init=False)
     _by_pair: dict[int, Market] = field(init=False)
     _waiting: deque[_Batch | OrderChanged] = field(default_factory=deque)
     _told: dict[str, Json] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class Indexer:
         self.markets = MarketData(self.listing, self.heights)
         self._by_pair = {market.clob_pair_id: market for market in self.listing.markets}
         self.ledger = Ledger(self._by_pair)
+        self.displayed = Displayed(self.listing)
 
     def restore(self, blocks: Iterable[tuple[Moment, Sequence[Event]]], last: Moment) -> None:
         """Read the blocks of an earlier run again, those with events at least, up to the last one; tells nobody."""
@@ -169,7 +172,7 @@ class Indexer:
                 self._apply(first)
             else:
                 news = News(self.ledger, self.faults, self.oracle_e8)
-                news.order_changed(first)
+                self._take(first, news)
                 news.tell(self.audience.hear, self.applied.height)
             self._waiting.popleft()
 
@@ -193,6 +196,7 @@ class Indexer:
         news = News(self.ledger, self.faults, self.oracle_e8)
         for event in batch.events:
             self._take(event, news)
+        self.displayed.note_fills(batch.events, batch.moment)
         return news
 
     def _take(self, event: Event, news: News) -> None:
@@ -205,6 +209,8 @@ class Indexer:
                 self.markets.add_match(event, self._by_pair[event.clob_pair_id])
             case _:
                 news.take(event)
+        if isinstance(event, OrderChanged):
+            self.displayed.note_order(event, self._by_pair[event.order.order_id.clob_pair_id])
 
     def _add_ticks(self, after_ms: int, until_ms: int) -> None:
         """Equity at every end of a funding interval since the last block, by what was known then."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from simulated_venues.dydx.documents import Json, text
 from simulated_venues.dydx.indexer import Indexer
 from simulated_venues.dydx.records import Market
-from simulated_venues.source import Book, Levels
+from simulated_venues.source import Book
 
 ReadBook = Callable[[Market, int], Book]
 """The book of a market at an instant, in its ticks and steps."""
@@ -20,7 +20,7 @@ class Orderbooks:
 
     Attributes:
         indexer: says which instant is shown.
-        read: where books come from.
+        read: where the background's books come from.
     """
 
     indexer: Indexer
@@ -63,11 +63,8 @@ class Orderbooks:
 
     def _read(self, market: Market) -> _Sides:
         book = self.read(market, self.indexer.book_ms(market))
-        return {"bids": _levels(book.bids), "asks": _levels(book.asks)}
-
-
-def _levels(levels: Levels) -> dict[int, int]:
-    return dict(zip(levels.price.tolist(), levels.quantity.tolist(), strict=True))
+        bids, asks = self.indexer.displayed.sides(market, book.bids, book.asks)
+        return {"bids": bids, "asks": asks}
 
 
 def _price(market: Market, ticks: int) -> str:

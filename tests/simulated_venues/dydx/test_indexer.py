@@ -325,6 +325,29 @@ def test_orders_are_found_by_every_filter(venue):
     )
 
 
+def test_the_book_shows_what_accounts_took_and_what_they_let_rest(venue):
+    venue.deposit(ALICE, 100_000)
+    advance(venue)
+    market = venue.listing.markets[0]
+    price = venue.listing.oracle_e8(market, NOW) // 10**8
+    rests = order(5, Side.BUY, 77, price * 9 // 10, flags=OrderFlags.LONG_TERM, end=NOW // 1_000 + 7_200)
+    venue.place(rests)
+    events = trade(venue, 6, Side.BUY, 300)
+    (fill, *_) = [event for event in events if isinstance(event, Filled)]
+    moment = venue.moment.at_ms
+    background = venue.listing.book(market, moment)
+    bids, asks = venue.indexer.displayed.sides(market, background.bids, background.asks)
+
+    assert bids[price * 9 // 10] == 77
+    assert list(bids) == sorted(bids, reverse=True)
+    ticks = fill.subticks // market.subticks_per_tick
+    there = dict(zip(background.asks.price.tolist(), background.asks.quantity.tolist(), strict=True))
+    assert asks.get(ticks, 0) == there[ticks] - fill.quantums // market.step_base_quantums
+    venue.cancel(rests)
+    advance(venue)
+    assert price * 9 // 10 not in venue.indexer.displayed.sides(market, background.bids, background.asks)[0]
+
+
 def test_pages_go_through_all_fills_without_one_twice(venue):
     venue.deposit(ALICE, 100_000)
     advance(venue)
