@@ -59,7 +59,7 @@ class Candles:
             matches: of accounts in the market, in order of time.
         """
         length = RESOLUTION_MS[resolution]
-        oldest = now_ms - HISTORY_DAYS * self.listing.day_ms
+        oldest = max(now_ms - HISTORY_DAYS * self.listing.day_ms, self.listing.begins_ms)
         first = -(-max(span_ms[0], oldest) // length) * length
         starts = range(first, min(span_ms[1], now_ms), length)
         missing = [start for start in starts if (market.ticker, resolution, start) not in self._over]
@@ -83,10 +83,11 @@ class Candles:
             totals = self._totals_of_hours(market, (first, last), length, mine)
         else:
             totals = self._totals(market, (first, last), length, mine)
-        instants = np.minimum(first + length * np.arange(totals.shape[1] + 1), now_ms)
-        mids = self.listing.mids(market, instants - 1)
+        traded = np.flatnonzero(totals[_COUNT])
+        ends = np.stack((first + length * traded, np.minimum(first + length * (traded + 1), now_ms)))
+        mids = {k: self.listing.mids(market, ends[:, i] - 1) for i, k in enumerate(traded.tolist())}
         return {
-            start: self._document(market, resolution, start, totals[:, k], (int(mids[k]), int(mids[k + 1])))
+            start: self._document(market, resolution, start, totals[:, k], mids[k]) if k in mids else {}
             for start in starts
             for k in [(start - first) // length]
         }
@@ -117,12 +118,7 @@ class Candles:
             _add(totals[:, (started - first) // length], hour)
         return totals
 
-    def _document(
-        self, market: Market, resolution: str, started_ms: int, totals: Integers, mids: tuple[int, int]
-    ) -> Json:
-        count = int(totals[_COUNT])
-        if not count:
-            return {}
+    def _document(self, market: Market, resolution: str, started_ms: int, totals: Integers, mids: Integers) -> Json:
         prices = [text(int(totals[row]) * market.tick) for row in (_LOW, _HIGH, _OPEN, _CLOSE)]
         return {
             "startedAt": iso(started_ms),
@@ -131,10 +127,10 @@ class Candles:
             **dict(zip(("low", "high", "open", "close"), prices, strict=True)),
             "baseTokenVolume": text(int(totals[_VOLUME]) * market.step),
             "usdVolume": text(int(totals[_MONEY]) * market.tick * market.step),
-            "trades": count,
+            "trades": int(totals[_COUNT]),
             "startingOpenInterest": text(market.size(self.listing.open_interest(market, started_ms))),
-            "orderbookMidPriceOpen": text(mids[0] * market.tick / Decimal(2)),
-            "orderbookMidPriceClose": text(mids[1] * market.tick / Decimal(2)),
+            "orderbookMidPriceOpen": text(int(mids[0]) * market.tick / Decimal(2)),
+            "orderbookMidPriceClose": text(int(mids[1]) * market.tick / Decimal(2)),
         }
 
 

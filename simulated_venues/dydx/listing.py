@@ -68,6 +68,11 @@ class Listing:
         """One hour at natural speed."""
         return self.source.raw_interval_ms * RAW_BARS_PER_HOUR
 
+    @property
+    def begins_ms(self) -> int:
+        """When the source begins; 0 if it has no beginning."""
+        return 0 if self.source.span_ms is None else self.source.span_ms[0]
+
     def prepare(self, at_ms: int) -> None:
         """Make what questions about an instant need, so that they cost microseconds; may run in another thread."""
         for market in self.markets:
@@ -178,27 +183,43 @@ class Listing:
         )
 
     def _last_trade(self, market: Market, at_ms: int) -> tuple[Tape, int]:
-        """The last trade at or before an instant: its day's tape, and where it is in it."""
-        today = at_ms // self.day_ms
-        for day in range(today, today - _DAYS_BACK, -1):
+        """The last trade at or before an instant: its day's tape, and where it is in it.
+
+        Just before the source begins it is the first one, so that the first book has prices.
+        """
+        for day in self._days_back(at_ms):
             tape = self._tape(market, day)
             last = int(np.searchsorted(tape.at_ms, at_ms, side="right")) - 1
             if last >= 0:
                 return tape, last
-        raise SimulationError(
-            f"dYdX {market.ticker}: expected a trade within {_DAYS_BACK} days of the market before "
-            f"{instant(at_ms).isoformat()}, found none. Ask inside the source's span, {self.source.span_ms}."
-        )
+        for day in self._days_ahead(at_ms):
+            if len(self._tape(market, day)):
+                return self._tape(market, day), 0
+        raise self._nothing("trade", market, at_ms)
 
     def _last_fair(self, market: Market, at_ms: int) -> tuple[_Fair, int]:
-        today = at_ms // self.day_ms
-        for day in range(today, today - _DAYS_BACK, -1):
+        """The same of index prices."""
+        for day in self._days_back(at_ms):
             fair = self._fair(market, day)
-            row = int(np.searchsorted(fair.at_ms, at_ms, side="right")) - 1
-            if row >= 0:
-                return fair, row
-        raise SimulationError(
-            f"dYdX {market.ticker}: expected an index price within {_DAYS_BACK} days of the market before "
+            last = int(np.searchsorted(fair.at_ms, at_ms, side="right")) - 1
+            if last >= 0:
+                return fair, last
+        for day in self._days_ahead(at_ms):
+            if len(self._fair(market, day).at_ms):
+                return self._fair(market, day), 0
+        raise self._nothing("index price", market, at_ms)
+
+    def _days_back(self, at_ms: int) -> range:
+        today = at_ms // self.day_ms
+        return range(today, today - _DAYS_BACK, -1)
+
+    def _days_ahead(self, at_ms: int) -> range:
+        today = at_ms // self.day_ms
+        return range(today, today + 2)
+
+    def _nothing(self, what: str, market: Market, at_ms: int) -> SimulationError:
+        return SimulationError(
+            f"dYdX {market.ticker}: expected a {what} within {_DAYS_BACK} days of the market before "
             f"{instant(at_ms).isoformat()}, found none. Ask inside the source's span, {self.source.span_ms}."
         )
 

@@ -116,7 +116,7 @@ class MarketData:
         """Settled rates at or before an instant, newest first."""
         state, interval, found = self._states[market.ticker], self.listing.funding_interval_ms, list[Json]()
         newest = min(before_ms, state.until_ms - 1) // interval * interval
-        oldest = newest - _HISTORY_DAYS * self.listing.day_ms
+        oldest = max(newest - _HISTORY_DAYS * self.listing.day_ms, self.listing.begins_ms)
         settled_at = newest
         while len(found) < limit and settled_at > oldest:
             known = state.settled.get(settled_at)
