@@ -35,6 +35,8 @@ class Pump:
         ]
         running = [seconds.tell_marks(), seconds.tell_tickers(), *(pump.run() for pump in pumps)]
         self._tasks = [asyncio.create_task(each) for each in running]
+        for task in self._tasks:
+            task.add_done_callback(_report)
 
     async def stop(self) -> None:
         """Send no more.
@@ -49,3 +51,11 @@ class Pump:
         for error in ended:
             if isinstance(error, Exception):
                 raise error
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Say at once what a stream died of: its clients only see that nothing comes."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None:
+        context = {"message": "simulated Binance: a stream has ended", "exception": error, "task": task}
+        task.get_loop().call_exception_handler(context)

@@ -120,6 +120,7 @@ class KlineFeed:
         The history of a long kline may take a while to be made, so a thread reads it before it is asked for here.
         """
         self._growing = {name: growing for name, growing in self._growing.items() if name in names}
+        self._reading = {name: task for name, task in self._reading.items() if name in names}
         for name in names:
             if name in self._growing:
                 continue
