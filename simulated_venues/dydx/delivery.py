@@ -7,6 +7,7 @@ from v4_proto.dydxprotocol.sending.transfer_pb2 import MsgDepositToSubaccount, M
 
 from simulated_venues.dydx.exchange import Exchange
 from simulated_venues.dydx.mempool import batch_order_ids
+from simulated_venues.dydx.messages import order_id_of, order_of, subaccount_of
 from simulated_venues.dydx.records import (
     Event,
     Moment,
@@ -21,7 +22,6 @@ from simulated_venues.dydx.refusals import Reason, Refused
 from simulated_venues.dydx.signers import Signers
 from simulated_venues.dydx.store import TransactionResult
 from simulated_venues.dydx.transactions import ChainMessage, Transaction
-from simulated_venues.dydx.validation import order_id_of, order_of, subaccount_of
 from simulated_venues.faults import Faults
 
 ORDER_GAS, TRANSFER_GAS = 60_000, 110_000

@@ -7,7 +7,7 @@ from simulated_venues.control import own_route
 from simulated_venues.dydx.chain import QUANTUMS_PER_USDC, Chain
 from simulated_venues.dydx.records import SubaccountId
 from simulated_venues.dydx.transactions import is_address
-from simulated_venues.dydx.validation import MAX_SUBACCOUNT_NUMBER
+from simulated_venues.dydx.transfers import MAX_SUBACCOUNT_NUMBER
 
 MAX_USDC = 1_000_000_000_000
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from v4_proto.dydxprotocol.clob.tx_pb2 import MsgBatchCancel, MsgCancelOrder, MsgPlaceOrder
 
 from simulated_venues.dydx.exchange import Exchange
+from simulated_venues.dydx.messages import order_id_of, order_of, subaccount_of
 from simulated_venues.dydx.records import (
     Moment,
     Order,
@@ -28,9 +29,6 @@ from simulated_venues.dydx.validation import (
     check_good_til_block,
     check_message,
     check_order_in_time,
-    order_id_of,
-    order_of,
-    subaccount_of,
 )
 from simulated_venues.faults import Faults
 

@@ -34,7 +34,7 @@ from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.equity_tiers import STATEFUL_LIMITS
 from simulated_venues.dydx.fees import MAINNET_TIERS, WINDOW_INTERVALS, FeeTier
 from simulated_venues.dydx.records import Market, SubaccountId
-from simulated_venues.dydx.validation import USDC_ASSET_ID
+from simulated_venues.dydx.transfers import USDC_ASSET_ID
 
 USDC_DENOM = "ibc/8E27BA2D5493AF5636760E354E46004562C46AB7EC0CC4C1CA14E9E20E2545B5"
 _ORACLE_DIGITS = 8

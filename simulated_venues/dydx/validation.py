@@ -1,50 +1,26 @@
 """Whether the chain takes a message, before it asks the exchange: the message alone, then against height and time.
 
 The rules, their order, codes and texts are those of v4-chain: `ValidateBasic` in x/clob/types/message_*.go and
-x/sending/types/message_*.go, `PerformStatefulOrderValidation` in x/clob/keeper/orders.go.
+`PerformStatefulOrderValidation` in x/clob/keeper/orders.go.
 """
 
 from collections.abc import Mapping
 
 from v4_proto.dydxprotocol.clob.order_pb2 import Order as OrderMessage
-from v4_proto.dydxprotocol.clob.order_pb2 import OrderId as OrderIdMessage
 from v4_proto.dydxprotocol.clob.tx_pb2 import MsgBatchCancel, MsgCancelOrder, MsgPlaceOrder
-from v4_proto.dydxprotocol.sending.transfer_pb2 import MsgDepositToSubaccount, MsgWithdrawFromSubaccount
-from v4_proto.dydxprotocol.subaccounts.subaccount_pb2 import SubaccountId as SubaccountMessage
 
-from simulated_venues.dydx.records import (
-    Condition,
-    Market,
-    Moment,
-    Order,
-    OrderFlags,
-    OrderId,
-    Side,
-    SubaccountId,
-    TimeInForce,
-)
+from simulated_venues.dydx.messages import CONDITIONS, SIDES, TIMES_IN_FORCE, one_line
+from simulated_venues.dydx.records import Market, Moment, Order, OrderFlags
 from simulated_venues.dydx.refusals import Reason, Refused
-from simulated_venues.dydx.transactions import ChainMessage, is_address
+from simulated_venues.dydx.transactions import ChainMessage
+from simulated_venues.dydx.transfers import check_subaccount, check_transfer
 
 SHORT_BLOCK_WINDOW = 40
 """Blocks past the next one within which a short-term order must end."""
 
 STATEFUL_WINDOW_SECONDS = 95 * 24 * 3_600
-MAX_SUBACCOUNT_NUMBER = 128_000
 MAX_BATCH_CANCELS = 100
-USDC_ASSET_ID = 0
 
-_SIDES = {OrderMessage.SIDE_BUY: Side.BUY, OrderMessage.SIDE_SELL: Side.SELL}
-_TIMES_IN_FORCE = {
-    OrderMessage.TIME_IN_FORCE_UNSPECIFIED: TimeInForce.GTT,
-    OrderMessage.TIME_IN_FORCE_IOC: TimeInForce.IOC,
-    OrderMessage.TIME_IN_FORCE_POST_ONLY: TimeInForce.POST_ONLY,
-}
-_CONDITIONS = {
-    OrderMessage.CONDITION_TYPE_UNSPECIFIED: None,
-    OrderMessage.CONDITION_TYPE_STOP_LOSS: Condition.STOP_LOSS,
-    OrderMessage.CONDITION_TYPE_TAKE_PROFIT: Condition.TAKE_PROFIT,
-}
 _STATEFUL = (OrderFlags.LONG_TERM, OrderFlags.CONDITIONAL)
 
 
@@ -61,7 +37,7 @@ def check_message(message: ChainMessage) -> None:
     elif isinstance(message, MsgBatchCancel):
         _check_batch_cancel(message)
     else:
-        _check_transfer(message)
+        check_transfer(message)
 
 
 def check_order_in_time(order: OrderMessage, markets: Mapping[int, Market], last_block: Moment) -> None:
@@ -120,7 +96,7 @@ def check_cancel_in_time(cancel: MsgCancelOrder, order: Order | None, last_block
     _check_good_til_time(cancel.good_til_block_time, last_block)
     if order is None:
         raise Refused(
-            Reason.STATEFUL_UNKNOWN, f"Order Id to cancel does not exist. OrderId : {_one_line(cancel.order_id)}"
+            Reason.STATEFUL_UNKNOWN, f"Order Id to cancel does not exist. OrderId : {one_line(cancel.order_id)}"
         )
     if order.good_til_seconds is not None and cancel.good_til_block_time < order.good_til_seconds:
         raise Refused(
@@ -149,43 +125,10 @@ def check_good_til_block(good_til_block: int, last_height: int) -> None:
         )
 
 
-def order_of(message: OrderMessage) -> Order:
-    """The order of a message that passed `check_message`."""
-    is_short_term = message.order_id.order_flags == OrderFlags.SHORT_TERM
-    return Order(
-        order_id=order_id_of(message.order_id),
-        side=_SIDES[message.side],
-        quantums=message.quantums,
-        subticks=message.subticks,
-        time_in_force=_TIMES_IN_FORCE[message.time_in_force],
-        reduce_only=message.reduce_only,
-        good_til_block=message.good_til_block if is_short_term else None,
-        good_til_seconds=None if is_short_term else message.good_til_block_time,
-        condition=_CONDITIONS[message.condition_type],
-        trigger_subticks=message.conditional_order_trigger_subticks,
-        client_metadata=message.client_metadata,
-    )
-
-
-def order_id_of(message: OrderIdMessage) -> OrderId:
-    """The order id of a message that passed `check_message`."""
-    return OrderId(
-        subaccount=subaccount_of(message.subaccount_id),
-        client_id=message.client_id,
-        flags=OrderFlags(message.order_flags),
-        clob_pair_id=message.clob_pair_id,
-    )
-
-
-def subaccount_of(message: SubaccountMessage) -> SubaccountId:
-    """The subaccount that a message names."""
-    return SubaccountId(owner=message.owner, number=message.number)
-
-
 def _check_order(order: OrderMessage) -> None:
     if order.time_in_force == OrderMessage.TIME_IN_FORCE_FILL_OR_KILL:
         raise Refused(Reason.DEPRECATED_FIELD, "Fill-or-kill has been deprecated")
-    _check_subaccount(order.order_id.subaccount_id)
+    check_subaccount(order.order_id.subaccount_id)
     _check_kinds(order)
     if order.quantums == 0:
         raise Refused(Reason.ORDER_QUANTUMS, "order size quantums cannot be 0")
@@ -202,11 +145,11 @@ def _check_order(order: OrderMessage) -> None:
 
 def _check_kinds(order: OrderMessage) -> None:
     """Refuse numbers that stand for no side, time in force or condition."""
-    if order.side not in (OrderMessage.SIDE_UNSPECIFIED, *_SIDES):
+    if order.side not in (OrderMessage.SIDE_UNSPECIFIED, *SIDES):
         raise Refused(Reason.ORDER_SIDE, f"invalid order side ({order.side})")
-    if order.time_in_force not in _TIMES_IN_FORCE:
+    if order.time_in_force not in TIMES_IN_FORCE:
         raise Refused(Reason.TIME_IN_FORCE, f"invalid time in force ({order.time_in_force})")
-    if order.condition_type not in _CONDITIONS:
+    if order.condition_type not in CONDITIONS:
         raise Refused(Reason.CONDITION_TYPE, f"invalid condition type ({order.condition_type})")
     if order.side == OrderMessage.SIDE_UNSPECIFIED:
         raise Refused(Reason.ORDER_SIDE, "UNSPECIFIED is not a valid order side")
@@ -242,23 +185,23 @@ def _check_condition(order: OrderMessage) -> None:
 
 
 def _check_cancel(cancel: MsgCancelOrder) -> None:
-    _check_subaccount(cancel.order_id.subaccount_id)
+    check_subaccount(cancel.order_id.subaccount_id)
     flags = cancel.order_id.order_flags
     if flags not in (OrderFlags.SHORT_TERM, *_STATEFUL):
-        raise Refused(Reason.ORDER_FLAGS, f"orderId: {_one_line(cancel.order_id)}")
+        raise Refused(Reason.ORDER_FLAGS, f"orderId: {one_line(cancel.order_id)}")
     if flags in _STATEFUL and cancel.good_til_block_time == 0:
         raise Refused(
             Reason.GOOD_TIL_TIME,
-            f"stateful cancellation goodTilBlockTime cannot be 0, {_one_line(cancel.order_id)}",
+            f"stateful cancellation goodTilBlockTime cannot be 0, {one_line(cancel.order_id)}",
         )
     if flags == OrderFlags.SHORT_TERM and cancel.good_til_block == 0:
         raise Refused(
-            Reason.GOOD_TIL_BLOCK, f"cancellation goodTilBlock cannot be 0, orderId {_one_line(cancel.order_id)}"
+            Reason.GOOD_TIL_BLOCK, f"cancellation goodTilBlock cannot be 0, orderId {one_line(cancel.order_id)}"
         )
 
 
 def _check_batch_cancel(message: MsgBatchCancel) -> None:
-    _check_subaccount(message.subaccount_id)
+    check_subaccount(message.subaccount_id)
     for batch in message.short_term_cancels:
         seen: set[int] = set()
         for client_id in batch.client_ids:
@@ -276,43 +219,6 @@ def _check_batch_cancel(message: MsgBatchCancel) -> None:
         )
 
 
-def _check_transfer(message: ChainMessage) -> None:
-    if isinstance(message, MsgDepositToSubaccount):
-        _check_account(message.sender)
-        _check_subaccount(message.recipient)
-        asset, amount = message.asset_id, message.quantums
-    elif isinstance(message, MsgWithdrawFromSubaccount):
-        _check_subaccount(message.sender)
-        _check_account(message.recipient)
-        asset, amount = message.asset_id, message.quantums
-    else:
-        transfer = message.transfer
-        _check_subaccount(transfer.sender)
-        _check_subaccount(transfer.recipient)
-        if transfer.sender == transfer.recipient:
-            raise Refused(Reason.SENDER_IS_RECIPIENT, f"Sender is the same as recipient ({_one_line(transfer.sender)})")
-        asset, amount = transfer.asset_id, transfer.amount
-    if asset != USDC_ASSET_ID:
-        raise Refused(Reason.NOT_USDC)
-    if amount == 0:
-        raise Refused(Reason.TRANSFER_AMOUNT)
-
-
-def _check_account(address: str) -> None:
-    if not is_address(address):
-        raise Refused(Reason.ACCOUNT_ADDRESS)
-
-
-def _check_subaccount(subaccount: SubaccountMessage) -> None:
-    if not is_address(subaccount.owner):
-        raise Refused(
-            Reason.SUBACCOUNT_OWNER,
-            f"invalid SubaccountId Owner address ({subaccount.owner}). Error: (decoding bech32 failed)",
-        )
-    if subaccount.number > MAX_SUBACCOUNT_NUMBER:
-        raise Refused(Reason.SUBACCOUNT_NUMBER)
-
-
 def _check_good_til_time(good_til_seconds: int, last_block: Moment) -> None:
     now = last_block.at_ms // 1_000
     if good_til_seconds <= now:
@@ -325,7 +231,3 @@ def _check_good_til_time(good_til_seconds: int, last_block: Moment) -> None:
             f"GoodTilBlockTime {good_til_seconds} exceeds the previous blockTime plus StatefulOrderTimeWindow "
             f"{now + STATEFUL_WINDOW_SECONDS}",
         )
-
-
-def _one_line(message: OrderIdMessage | SubaccountMessage) -> str:
-    return str(message).replace("\n", " ").strip()

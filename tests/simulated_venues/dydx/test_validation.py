@@ -5,6 +5,7 @@ from v4_proto.dydxprotocol.sending.transfer_pb2 import MsgDepositToSubaccount, M
 from v4_proto.dydxprotocol.sending.tx_pb2 import MsgCreateTransfer
 from v4_proto.dydxprotocol.subaccounts.subaccount_pb2 import SubaccountId
 
+from simulated_venues.dydx.messages import order_of
 from simulated_venues.dydx.records import Market, Moment
 from simulated_venues.dydx.refusals import Refused
 from simulated_venues.dydx.validation import (
@@ -12,7 +13,6 @@ from simulated_venues.dydx.validation import (
     check_cancel_in_time,
     check_message,
     check_order_in_time,
-    order_of,
 )
 
 OWNER = "dydx19rl4cm2hmr8afy4kldpxz3fka4jguq0a4erelz"
