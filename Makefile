@@ -38,6 +38,7 @@ browser:  ## install Chromium, which tests of the web interface and the screensh
 
 screenshots: setup browser  ## make the pictures of docs/ again
 	@$(BIN)/python docs/screenshots.py
+	@$(BIN)/python docs/venue_screenshots.py
 
 lock:  ## resolve the dependencies again
 	@$(PYTHON) bootstrap.py --lock

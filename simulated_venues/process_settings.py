@@ -1,6 +1,7 @@
 """Everything that a process with one venue in it is told, as JSON."""
 
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,28 @@ import msgspec
 from helios_pipeline.core.errors import HeliosError, SettingsError
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
+from simulated_venues.replay_files import RecordedInstrument
 from simulated_venues.scenario import Scenario, scenario_of
 from simulated_venues.settings import MarketSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplaySettings:
+    """Recorded prices instead of simulated ones.
+
+    Attributes:
+        path: a folder that holds `data/futures/um`, or a gzipped raw recording.
+        instruments: what is replayed; of a raw recording exactly one.
+        starts_at: when the recording begins to be played.
+        interval: of a folder's bars: `1m` or `15m`.
+        days: of a folder: first day, and the day after the last, UTC; None for a raw recording.
+    """
+
+    path: Path
+    instruments: tuple[RecordedInstrument, ...]
+    starts_at: datetime
+    interval: str = "1m"
+    days: tuple[date, date] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +40,15 @@ class ProcessSettings:
 
     Attributes:
         venue: how it behaves; says which venue it is.
-        market: its prices.
+        market: its prices, and how fast its time is.
+        replay: recorded prices instead.
         scenario: faults over time, counted from the moment it listens.
         ahead_ms: how far ahead of the wall clock it is; for tests that look at tomorrow.
     """
 
     venue: BinanceSettings | DydxSettings
     market: MarketSettings
+    replay: ReplaySettings | None = None
     scenario: Scenario = field(default_factory=Scenario)
     ahead_ms: int = 0
 
@@ -45,6 +68,7 @@ class ProcessSettings:
         document = {
             self.name: self.venue,
             "market": self.market,
+            "replay": self.replay,
             "scenario": self.scenario.rows(),
             "ahead_ms": self.ahead_ms,
         }
@@ -56,6 +80,7 @@ class _Document:
     market: MarketSettings
     binance: BinanceSettings | None = None
     dydx: DydxSettings | None = None
+    replay: ReplaySettings | None = None
     scenario: list[dict[str, Any]] = field(default_factory=list)
     ahead_ms: int = 0
 
@@ -64,7 +89,7 @@ def read_settings(text: bytes, venue: str) -> ProcessSettings:
     """The settings of one venue out of JSON.
 
     Args:
-        text: keys `market`, `binance` or `dydx`, and if wanted `scenario` and `ahead_ms`.
+        text: keys `market`, `binance` or `dydx`, and if wanted `replay`, `scenario` and `ahead_ms`.
         venue: `binance` or `dydx`.
 
     Raises:
@@ -82,6 +107,7 @@ def read_settings(text: bytes, venue: str) -> ProcessSettings:
     return ProcessSettings(
         venue=settings,
         market=document.market,
+        replay=document.replay,
         scenario=scenario_of(document.scenario, "of the settings").of(venue),
         ahead_ms=document.ahead_ms,
     )

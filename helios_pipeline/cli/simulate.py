@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -12,18 +13,20 @@ import typer
 from helios_pipeline.adapters.postgres.lock_file import LockFile
 from helios_pipeline.cli.terminal import out, settings_of, table
 from helios_pipeline.core.errors import SettingsError, SimulationError
-from helios_pipeline.settings import Settings
+from helios_pipeline.settings import MINUTE_MS, Settings
 from simulated_venues.faults import KINDS, Fault
 
 if TYPE_CHECKING:
     from simulated_venues.process import VenueProcess
-    from simulated_venues.process_settings import ProcessSettings
+    from simulated_venues.process_settings import ProcessSettings, ReplaySettings
     from simulated_venues.remote import RemoteVenue
+    from simulated_venues.settings import MarketSettings
 
 type VenueName = Literal["binance", "dydx"]
 
 VENUES: tuple[VenueName, ...] = ("binance", "dydx")
 RUNNING = "running.json"
+DEFAULT_INTERVAL = "1m"
 TITLES = {"binance": "Binance USD-M", "dydx": "dYdX v4"}
 
 EXAMPLES = """Examples:
@@ -56,6 +59,14 @@ Hours = Annotated[
     float | None, typer.Option("--connection-hours", help="After which Binance closes a WebSocket connection.")
 ]
 ScenarioFile = Annotated[Path | None, typer.Option("--scenario", help="A TOML file of faults over time.")]
+Replay = Annotated[
+    Path | None,
+    typer.Option("--replay", help="Recorded prices: a folder with data/futures/um, or a gzipped raw recording."),
+]
+ReplayDays = Annotated[
+    str | None, typer.Option("--replay-days", help="Of a folder, e.g. 2025-03-01:2025-03-07, the last included.")
+]
+ReplayInterval = Annotated[str, typer.Option("--replay-interval", help="Of a folder's bars: 1m or 15m.")]
 State = Annotated[
     Path | None,
     typer.Option(
@@ -74,6 +85,9 @@ def _starting(*venues: VenueName) -> Any:  # noqa: ANN401 - typer reads its sign
         regimes: Regimes = None,
         time_scale: TimeScale = None,
         scenario: ScenarioFile = None,
+        replay: Replay = None,
+        replay_days: ReplayDays = None,
+        replay_interval: ReplayInterval = DEFAULT_INTERVAL,
         state: State = None,
         binance_port: BinancePort = None,
         dydx_port: DydxPort = None,
@@ -98,7 +112,9 @@ def _starting(*venues: VenueName) -> Any:  # noqa: ANN401 - typer reads its sign
         }
         settings = settings_of(overrides=overrides)
         folder = state or settings.home / "simulated"
-        serve(venue_settings(settings, venues, folder, instruments=instruments, scenario=scenario), folder)
+        market = _market(settings, instruments)
+        recorded = None if replay is None else _replay(market, replay, replay_days, replay_interval)
+        serve(venue_settings(settings, venues, folder, market, replay=recorded, scenario=scenario), folder)
 
     return start
 
@@ -172,23 +188,75 @@ def kinds() -> None:
     out.print(shown)
 
 
+def _market(settings: Settings, instruments: str | None) -> "MarketSettings":
+    from helios_pipeline.cli.simulated import simulated_market
+
+    only = None if instruments is None else _words(instruments)
+    return simulated_market(settings, settings.simulated_venues.raw_interval_ms, only).settings
+
+
+def _replay(market: "MarketSettings", path: Path, days: str | None, interval: str) -> "ReplaySettings":
+    """A recording of the market's instruments, to be played from the funding interval that runs now."""
+    from simulated_venues.process_settings import ReplaySettings
+    from simulated_venues.replay_bars import aligned_start
+    from simulated_venues.replay_files import RecordedInstrument
+
+    now = datetime.now(UTC)
+    if not path.exists():
+        raise SettingsError(f"simulate --replay: expected a folder or a recording at {path}, found none.")
+    if path.is_dir() != (days is not None):
+        found = f"a {'folder without' if path.is_dir() else 'recording with'} it"
+        raise SettingsError(f"simulate --replay-days: expected it for a folder and for nothing else, found {found}.")
+    instruments = tuple(
+        RecordedInstrument(instrument_id=each.instrument_id, symbol=each.symbol, tick=each.tick, lot=each.lot)
+        for each in market.instruments
+    )
+    if days is not None:
+        starts_at, span = aligned_start(now, market.raw_interval_ms), _days(days)
+        return ReplaySettings(
+            path=path.resolve(), instruments=instruments, starts_at=starts_at, interval=interval, days=span
+        )
+    if len(instruments) != 1 or market.raw_interval_ms != MINUTE_MS:
+        raise SettingsError(
+            "simulate --replay: expected one instrument at natural speed for a raw recording, found "
+            f"{len(instruments)} at {MINUTE_MS // market.raw_interval_ms}. Name it with --instruments."
+        )
+    return ReplaySettings(path=path.resolve(), instruments=instruments, starts_at=now.replace(second=0, microsecond=0))
+
+
+def _days(text: str) -> tuple[date, date]:
+    """First day, and the day after the last, of `2025-03-01:2025-03-07`."""
+    first, _, last = text.partition(":")
+    try:
+        return date.fromisoformat(first), date.fromisoformat(last or first) + timedelta(days=1)
+    except ValueError:
+        raise SettingsError(
+            f"simulate --replay-days: expected days like 2025-03-01:2025-03-07, found {text!r}."
+        ) from None
+
+
 def venue_settings(
-    settings: Settings, venues: Sequence[VenueName], state: Path, *, instruments: str | None, scenario: Path | None
+    settings: Settings,
+    venues: Sequence[VenueName],
+    state: Path,
+    market: "MarketSettings",
+    *,
+    replay: "ReplaySettings | None",
+    scenario: Path | None,
 ) -> list["ProcessSettings"]:
     """What each venue's process is told.
 
     Raises:
-        SettingsError: an instrument is not in the market, or the scenario can't be carried out.
+        SettingsError: the scenario can't be carried out.
     """
-    from helios_pipeline.cli.simulated import simulated_market
     from simulated_venues.binance.settings import BinanceSettings
     from simulated_venues.dydx.settings import DydxSettings
     from simulated_venues.process_settings import ProcessSettings
     from simulated_venues.scenario import Scenario, read_scenario
 
     section = settings.simulated_venues
-    only = None if instruments is None else _words(instruments)
-    market = simulated_market(settings, section.raw_interval_ms, only).settings
+    # Accounts belong to a market: at other prices they would be worth something else.
+    name = market.digest if replay is None else f"replay-{replay.starts_at:%Y%m%dT%H%M%S}"
     happens = Scenario() if scenario is None else read_scenario(scenario)
     if strangers := {entry.venue for entry in happens.entries} - set(venues):
         raise SettingsError(
@@ -205,14 +273,16 @@ def venue_settings(
         "dydx": DydxSettings(
             port=section.dydx_port,
             grpc_port=section.grpc_port,
-            # Accounts belong to a market: at other prices they would be worth something else.
-            state_folder=state / "dydx" / market.digest,
+            state_folder=state / "dydx" / name,
             chain_id=section.chain_id,
             block_ms=section.block_ms,
             default_deposit_usdc=section.deposit_usdc,
         ),
     }
-    return [ProcessSettings(venue=described[name], market=market, scenario=happens.of(name)) for name in venues]
+    return [
+        ProcessSettings(venue=described[venue], market=market, replay=replay, scenario=happens.of(venue))
+        for venue in venues
+    ]
 
 
 def serve(described: Sequence["ProcessSettings"], folder: Path) -> None:
@@ -236,12 +306,14 @@ def serve(described: Sequence["ProcessSettings"], folder: Path) -> None:
 
 def _announce(processes: Sequence["VenueProcess"]) -> None:
     market = processes[0].settings.market
-    speed = 60_000 // market.raw_interval_ms
+    speed = MINUTE_MS // market.raw_interval_ms
     fast = "at natural speed" if speed == 1 else f"{speed} times as fast as real ones"
     names = " and ".join(TITLES[process.name] for process in processes)
-    out.print(
-        f"[bold]{names}, simulated, seed {market.seed}, {fast}: none of these prices is real.[/]", highlight=False
-    )
+    replay = processes[0].settings.replay
+    prices = f"seed {market.seed}, {fast}: none of these prices is real"
+    if replay is not None:
+        prices = f"{fast}, prices recorded in {replay.path}, played from {replay.starts_at:%Y-%m-%d %H:%M:%S} UTC"
+    out.print(f"[bold]{names}, simulated, {prices}.[/]", soft_wrap=True, highlight=False)
     shown = table("", "", "", "")
     for process in processes:
         for key, address in process.addresses.items():
@@ -305,7 +377,7 @@ def _running(venue: VenueName | None, url: str | None, state: Path | None) -> di
 
 
 def _refuse_options_before(context: typer.Context) -> None:
-    given = sorted(name for name, value in context.params.items() if value is not None)
+    given = sorted(name for name, value in context.params.items() if value not in (None, DEFAULT_INTERVAL))
     if given:
         raise SettingsError(
             f"simulate: expected options after {context.invoked_subcommand}, found --{given[0].replace('_', '-')} "

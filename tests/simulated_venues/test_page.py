@@ -26,7 +26,14 @@ STATE = {
     "height": 81_234,
     "instruments": [INSTRUMENT],
     "clients": [{"number": 4, "name": EVIL, "since": 1_764_547_000.0, "streams": ["v4_trades/BTC-USD"], "sent": 1_234}],
-    "accounts": [{"address": "dydx1abc", "subaccount": 0, "equity": "100012.5", "positions": {"BTC-USD": "-0.5"}}],
+    "accounts": [
+        {
+            "address": "dydx1abc",
+            "subaccount": 0,
+            "equity": "100012.5",
+            "positions": [{"market": "BTC-USD", "size": "-0.5"}],
+        }
+    ],
     "orders": [{"ticker": "BTC-USD", "side": "BUY", "price": "39000", "remaining": "0.1"}],
     "counters": {"transactions": 17},
 }
@@ -59,8 +66,8 @@ def test_it_shows_what_the_venue_does(page, venue):
     assert page.locator(".ask .p").last.inner_text() == "40,001"
     assert page.locator(".bid .p").first.inner_text() == "40,000"
     assert page.locator(".trade").first.inner_text().split() == ["00:02:01", "40,000.5", "0.25"]
-    for part in ("dydx1abc", "100,012.5", "BTC-USD: -0.5", "39,000", "v4_trades/BTC-USD"):
-        assert part.replace(": ", ":") in said.replace(": ", ":")
+    for part in ("dydx1abc", "100,012.5", "market BTC-USD, size -0.5", "39,000", "v4_trades/BTC-USD"):
+        assert part in said
 
 
 def test_what_a_client_calls_itself_is_text(page, venue):

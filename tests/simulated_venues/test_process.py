@@ -8,6 +8,8 @@ import sys
 import textwrap
 import time
 from contextlib import ExitStack
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
@@ -16,12 +18,16 @@ from helios_pipeline.core.errors import SettingsError, SimulationError
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.faults import Fault
+from simulated_venues.main import open_source
+from simulated_venues.market import SimulatedMarket
 from simulated_venues.process import VenueProcess, venue_process, venue_processes
-from simulated_venues.process_settings import ProcessSettings, read_settings
+from simulated_venues.process_settings import ProcessSettings, ReplaySettings, read_settings
 from simulated_venues.remote import RemoteVenue
+from simulated_venues.replay_files import RecordedInstrument
 from simulated_venues.scenario import Entry, Scenario
 from tests.helios_home import ROOT, await_end
 from tests.simulated_venues.conftest import BTC, make_settings
+from tests.simulated_venues.recordings import recorded, write_days
 
 MARKET = make_settings(ids=(BTC,))
 SCENARIO = Scenario(entries=(Entry(at=0.0, venue="binance", fault=Fault(kind="slow_response", value=1.0)),))
@@ -43,8 +49,35 @@ def pair(tmp_path_factory):
 
 
 def test_settings_survive_their_way_to_a_process(tmp_path):
-    for settings in (binance(), ProcessSettings(venue=DydxSettings(state_folder=tmp_path), market=MARKET, ahead_ms=5)):
+    instruments = (RecordedInstrument(instrument_id=BTC, symbol="BTCUSDT", tick=Decimal("0.1"), lot=Decimal("0.001")),)
+    replay = ReplaySettings(
+        path=tmp_path,
+        instruments=instruments,
+        starts_at=datetime(2025, 3, 1, 8, tzinfo=UTC),
+        days=(date(2025, 1, 1), date(2025, 1, 3)),
+    )
+    dydx = DydxSettings(state_folder=tmp_path)
+    for settings in (binance(), ProcessSettings(venue=dydx, market=MARKET, replay=replay, ahead_ms=5)):
         assert read_settings(settings.to_json(), settings.name) == settings
+
+
+def test_a_replay_is_served_instead_of_the_market(tmp_path):
+    first = datetime(2025, 3, 1, tzinfo=UTC)
+    market = SimulatedMarket(MARKET)
+    write_days(tmp_path, market, first, 1)
+    replay = ReplaySettings(
+        path=tmp_path,
+        instruments=(recorded(MARKET.instruments[0]),),
+        starts_at=first + timedelta(days=365),
+        days=(first.date(), first.date() + timedelta(days=1)),
+    )
+
+    source = open_source(ProcessSettings(venue=BinanceSettings(), market=MARKET, replay=replay))
+
+    hour = timedelta(hours=1)
+    played = source.bars(BTC, replay.starts_at, replay.starts_at + hour, raw_bars=1)
+    assert source.identity.startswith("recorded bars")
+    assert played.close.tolist() == market.bars(BTC, first, first + hour, raw_bars=1).close.tolist()
 
 
 @pytest.mark.parametrize(
