@@ -98,7 +98,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--connections", type=int, default=8)
-    parser.add_argument("--trades-per-day", type=int, default=200_000)
+    parser.add_argument("--trades-per-day", type=int, default=160_000)
     parser.add_argument("--listen", metavar="URL", help="Only listen to a venue there, and print what was found.")
     given = parser.parse_args()
     if given.listen:
