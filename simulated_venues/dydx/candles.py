@@ -62,12 +62,12 @@ class Candles:
         oldest = max(now_ms - HISTORY_DAYS * self.listing.day_ms, self.listing.begins_ms)
         first = -(-max(span_ms[0], oldest) // length) * length
         starts = range(first, min(span_ms[1], now_ms), length)
-        missing = [start for start in starts if (market.ticker, resolution, start) not in self._over]
-        made = self._make(market, resolution, missing, now_ms, matches)
+        known = {start: self._over.get((market.ticker, resolution, start)) for start in starts}
+        made = self._make(market, resolution, [start for start in starts if known[start] is None], now_ms, matches)
         if len(self._over) > _MOST_KEPT:
             self._over.clear()
-        self._over.update({(market.ticker, resolution, s): made[s] for s in missing if s + length <= now_ms})
-        found = [made.get(start) or self._over.get((market.ticker, resolution, start)) for start in reversed(starts)]
+        self._over.update({(market.ticker, resolution, s): made[s] for s in made if s + length <= now_ms})
+        found = [made[start] if start in made else known[start] for start in reversed(starts)]
         return [candle for candle in found if candle]
 
     def _make(
