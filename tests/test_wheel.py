@@ -63,7 +63,7 @@ def test_the_wheel_holds_every_package_of_ours_and_the_schema_but_no_tests(wheel
         str(path.relative_to(ROOT))
         for package in OURS
         for path in (ROOT / package).rglob("*")
-        if path.is_file() and path.suffix in {".py", ".sql", ".toml", ".json"}
+        if path.is_file() and path.suffix in {".py", ".sql", ".toml", ".json", ".html"}
     }
     migrations = {path.name for path in (ROOT / "supabase" / "migrations").glob("*.sql")}
 
