@@ -161,8 +161,8 @@ class _Files:
             self._hash.update(f"{kind}/{interval}/{day}/{len(content)}\n".encode() + content)
             tables.append(_parsed(content, columns, path))
         table = pl.concat(tables).unique(subset="0", keep="first", maintain_order=True)
-        bounds = [_stamp_ms(day) for day in (self._first, self._last)]
-        return table.filter(pl.col("0").is_between(*bounds, closed="left"))
+        first_ms, end_ms = _stamp_ms(self._first), _stamp_ms(self._last)
+        return table.filter(pl.col("0").is_between(first_ms, end_ms, closed="left"))
 
     def missing(self, kind: str, interval: str, day: date) -> DataError:
         monthly, daily = (self._path(kind, interval, step, day) for step in ("monthly", "daily"))
