@@ -4,7 +4,7 @@ PYTHON := $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint bench browser screenshots lock clean
+.PHONY: help setup demo test check lint soak bench browser screenshots lock clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -27,8 +27,11 @@ lint: setup  ## format, lint, types and import contracts
 
 check: lint test  ## what CI runs: lint, then all tests
 
+soak: setup  ## long runs: ten minutes of streams against REST and archive
+	@$(BIN)/python benchmarks/live_equals_history.py --minutes 10
+
 bench: setup  ## measure the budgets; prints ratios taken in one run
-	@for b in benchmarks/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+	@for b in $(filter-out benchmarks/live_equals_history.py,$(wildcard benchmarks/*.py)); do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 browser:  ## install Chromium, which tests of the web interface and the screenshots use
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \
