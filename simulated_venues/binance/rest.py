@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -16,6 +17,9 @@ from simulated_venues.binance.text import json_response
 from simulated_venues.binance.view import Answer, MarketView
 from simulated_venues.clock import VenueClock
 from simulated_venues.source import MarketSource
+
+_THREADS = 4
+"""Of its own, so that long answers keep neither the streams nor the archive waiting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Rest:
 
     def routes(self) -> list[web.RouteDef]:
         """Every endpoint, and the refusal of all other paths of the API."""
-        routes = [web.get(path, _handler(answer)) for path, answer in self._answers().items()]
+        threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="rest")
+        routes = [web.get(path, _handler(answer, threads)) for path, answer in self._answers().items()]
         return [*routes, web.route("*", "/fapi/{path:.*}", _unknown), web.route("*", "/futures/{path:.*}", _unknown)]
 
     def _answers(self) -> dict[str, Answer]:
@@ -52,12 +57,15 @@ class Rest:
         }
 
 
-def _handler(answer: Answer) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _handler(answer: Answer, threads: ThreadPoolExecutor) -> Callable[[web.Request], Awaitable[web.Response]]:
     """Answers in a thread, since a day of the market that nobody asked for before takes a while to make."""
+
+    def answer_to(query: Query) -> web.Response:
+        return json_response(answer(query))
 
     async def handle(request: web.Request) -> web.Response:
         try:
-            return await asyncio.to_thread(lambda: json_response(answer(Query(request.query))))
+            return await asyncio.get_running_loop().run_in_executor(threads, answer_to, Query(request.query))
         except Refusal as refusal:
             return json_response(refusal.body(), status=refusal.status)
 
