@@ -110,23 +110,38 @@ def shown_commands(text):
 def misunderstood(arguments):
     """What of a command line the program would not understand; None if it would all of it."""
     command = typer.main.get_command(app)
-    known = {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
-    for argument in arguments:
+    known, left = options_of(command), list(arguments)
+    while left:
+        argument = left.pop(0)
         if argument.startswith("--"):
-            if argument.partition("=")[0] not in {*known, "--help"}:
+            name, _, value = argument.partition("=")
+            if name not in known:
                 return f"no option {argument}"
+            if known[name] and not value:
+                left[:1] = []
         elif hasattr(command, "commands"):
             if argument not in command.commands:
                 return f"no command {argument}"
             command = command.commands[argument]
-            known |= {option for parameter in command.params for option in [*parameter.opts, *parameter.secondary_opts]}
+            known |= options_of(command)
     return None
+
+
+def options_of(command):
+    """Options of a command, and whether each takes a value."""
+    found = {"--help": False}
+    for parameter in command.params:
+        takes_value = not getattr(parameter, "is_flag", False)
+        found |= dict.fromkeys([*parameter.opts, *parameter.secondary_opts], takes_value)
+    return found
 
 
 def test_a_command_that_does_not_exist_would_be_noticed():
     assert misunderstood(["research", "--from", "2024-01"]) is None
     assert misunderstood(["keys", "new", "operator.json"]) is None
     assert misunderstood(["keys", "old"]) == "no command old"
+    assert misunderstood(["simulate", "--seed", "7", "--time-scale=60"]) is None
+    assert misunderstood(["simulate", "--seed", "7", "kraken"]) == "no command kraken"
     assert misunderstood(["research", "--form", "2024-01"]) == "no option --form"
 
 
