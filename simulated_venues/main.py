@@ -50,10 +50,10 @@ def open_source(settings: ProcessSettings) -> MarketSource:
     if replay is None:
         return SimulatedMarket(settings.market)
     if replay.days is None:
-        from simulated_venues.replay_raw import open_raw_replay
+        from simulated_venues.replay.raw import open_raw_replay
 
         return open_raw_replay(replay.path, replay.instruments[0], starts_at=replay.starts_at)
-    from simulated_venues.replay_bars import open_bar_replay
+    from simulated_venues.replay.bars import open_bar_replay
 
     return open_bar_replay(
         replay.path,

@@ -10,7 +10,7 @@ import msgspec
 from helios_pipeline.core.errors import HeliosError, SettingsError
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
-from simulated_venues.replay_files import RecordedInstrument
+from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.scenario import Scenario, scenario_of
 from simulated_venues.settings import MarketSettings
 

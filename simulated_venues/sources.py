@@ -6,9 +6,9 @@ from pathlib import Path
 
 from helios_pipeline.core.errors import SettingsError
 from simulated_venues.market import SimulatedMarket
-from simulated_venues.replay_bars import open_bar_replay
-from simulated_venues.replay_files import MINUTE_MS, RecordedInstrument
-from simulated_venues.replay_raw import open_raw_replay
+from simulated_venues.replay.bars import open_bar_replay
+from simulated_venues.replay.files import MINUTE_MS, RecordedInstrument
+from simulated_venues.replay.raw import open_raw_replay
 from simulated_venues.settings import MarketSettings
 from simulated_venues.source import MarketSource
 
@@ -24,7 +24,7 @@ class BarRecordingSettings:
         first_day: first recorded day to play, UTC.
         last_day: the day after the last.
         starts_at: when the first recorded minute is played, a multiple of a funding interval
-            (`replay_bars.aligned_start`); None for when it was recorded.
+            (`replay.bars.aligned_start`); None for when it was recorded.
         raw_interval_ms: how long a recorded minute takes: 60,000, or 1,000 in a world 60 times as fast.
     """
 

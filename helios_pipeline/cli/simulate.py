@@ -198,8 +198,8 @@ def _market(settings: Settings, instruments: str | None) -> "MarketSettings":
 def _replay(market: "MarketSettings", path: Path, days: str | None, interval: str) -> "ReplaySettings":
     """A recording of the market's instruments, to be played from the funding interval that runs now."""
     from simulated_venues.process_settings import ReplaySettings
-    from simulated_venues.replay_bars import aligned_start
-    from simulated_venues.replay_files import RecordedInstrument
+    from simulated_venues.replay.bars import aligned_start
+    from simulated_venues.replay.files import RecordedInstrument
 
     now = datetime.now(UTC)
     if not path.exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 from simulated_venues.archive_csv import funding_csv, klines_csv, metrics_csv
 from simulated_venues.columns import to_instant, to_milliseconds
 from simulated_venues.market import SimulatedMarket
-from simulated_venues.replay_files import RecordedInstrument
+from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.settings import SimulatedInstrument
 from simulated_venues.source import Book
 

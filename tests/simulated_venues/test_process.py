@@ -23,7 +23,7 @@ from simulated_venues.market import SimulatedMarket
 from simulated_venues.process import VenueProcess, venue_process, venue_processes
 from simulated_venues.process_settings import ProcessSettings, ReplaySettings, read_settings
 from simulated_venues.remote import RemoteVenue
-from simulated_venues.replay_files import RecordedInstrument
+from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.scenario import Entry, Scenario
 from tests.helios_home import ROOT, await_end
 from tests.simulated_venues.conftest import BTC, make_settings

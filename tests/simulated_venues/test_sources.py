@@ -16,8 +16,8 @@ from simulated_venues import market as market_module
 from simulated_venues.bars import Bars, aggregate_bars
 from simulated_venues.columns import to_instant
 from simulated_venues.market import MarketSettings, SimulatedMarket
-from simulated_venues.replay_files import RecordedInstrument
-from simulated_venues.replay_raw import RawReplay
+from simulated_venues.replay.files import RecordedInstrument
+from simulated_venues.replay.raw import RawReplay
 from simulated_venues.source import MarketSource
 from simulated_venues.sources import BarRecordingSettings, RawRecordingSettings, SourceSettings, open_source
 from tests.simulated_venues.recordings import raw_lines, recorded, write_days, write_raw
@@ -234,7 +234,7 @@ def test_a_book_is_in_order_uncrossed_and_its_ids_grow(case):
 
 def test_the_best_of_a_book_is_the_last_quote(case):
     if isinstance(case.source, RawReplay):
-        pytest.skip("a recorded book also moves between trades: its best prices are compared in test_replay_raw")
+        pytest.skip("a recorded book also moves between trades: its best prices are compared in replay/test_raw")
     quotes = case.source.quotes(BTC, case.first, case.last)
     for k in np.linspace(0, len(quotes.at_ms) - 2, 40).astype(int):
         at_ms = int(quotes.at_ms[k])

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from helios_pipeline.core.errors import SettingsError, SimulationError
 from simulated_venues.bars import Bars, Trades, aggregate_bars, sum_trades
 from simulated_venues.columns import cut_columns, lock_columns, slice_columns, to_instant, to_milliseconds
-from simulated_venues.replay_files import DAY_MS, MINUTE_MS, RecordedInstrument
-from simulated_venues.replay_messages import RawRecording, read_raw_recording
-from simulated_venues.replay_trades import minute_prices
+from simulated_venues.replay.files import DAY_MS, MINUTE_MS, RecordedInstrument
+from simulated_venues.replay.messages import RawRecording, read_raw_recording
+from simulated_venues.replay.trades import minute_prices
 from simulated_venues.settings import (
     MIN_TRADES_PER_RAW_BAR,
     RAW_BARS_PER_DAY,

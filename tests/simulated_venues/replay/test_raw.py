@@ -12,8 +12,8 @@ import pytest
 from helios_pipeline.core.errors import DataError
 from simulated_venues.columns import to_instant
 from simulated_venues.market import SimulatedMarket
-from simulated_venues.replay_files import RecordedInstrument
-from simulated_venues.replay_raw import UPDATES_PER_KEYFRAME, RawReplay, open_raw_replay
+from simulated_venues.replay.files import RecordedInstrument
+from simulated_venues.replay.raw import UPDATES_PER_KEYFRAME, RawReplay, open_raw_replay
 from tests.simulated_venues.recordings import quantities, raw_lines, recorded, write_raw
 
 REAL = Path(os.environ.get("HELIOS_REAL_DATA", "absent"))

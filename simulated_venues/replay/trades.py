@@ -19,7 +19,7 @@ from helios_pipeline.core.errors import DataError
 from simulated_venues.bars import Bars, Trades, draw_trades, share_out, sum_trades
 from simulated_venues.columns import slice_columns
 from simulated_venues.random import stream_key
-from simulated_venues.replay_files import DAY_MS, MINUTE_MS, Recording
+from simulated_venues.replay.files import DAY_MS, MINUTE_MS, Recording
 from simulated_venues.settings import MIN_TRADES_PER_RAW_BAR, RAW_BARS_PER_DAY
 
 Integers = NDArray[np.int64]

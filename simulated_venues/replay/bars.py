@@ -1,6 +1,6 @@
 """Recorded bars of a real venue as a market: at the time of recording, or moved onto another clock, or faster.
 
-Bars are the recorded ones, exactly; the trades inside them, the book and the quotes are drawn (`replay_trades`,
+Bars are the recorded ones, exactly; the trades inside them, the book and the quotes are drawn (`replay.trades`,
 `book`). Funding rates are the recorded ones. What is not recorded follows a plain rule:
 
 - The mark price is the raw bar's open, and the index stands below it by the premium that gives the recorded rate at the
@@ -30,9 +30,9 @@ from simulated_venues.columns import (
     to_instant,
     to_milliseconds,
 )
-from simulated_venues.replay_files import MINUTE_MS, RecordedInstrument, Recording, read_recording
-from simulated_venues.replay_track import Track, track_of
-from simulated_venues.replay_trades import RecordedDay, draw_day
+from simulated_venues.replay.files import MINUTE_MS, RecordedInstrument, Recording, read_recording
+from simulated_venues.replay.track import Track, track_of
+from simulated_venues.replay.trades import RecordedDay, draw_day
 from simulated_venues.settings import (
     RAW_BARS_PER_DAY,
     RAW_BARS_PER_FUNDING,

@@ -14,8 +14,8 @@ from simulated_venues.bars import Bars
 from simulated_venues.columns import to_instant
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.premium import funding_rates_e8
-from simulated_venues.replay_bars import BarReplay, aligned_start, open_bar_replay
-from simulated_venues.replay_files import RecordedInstrument
+from simulated_venues.replay.bars import BarReplay, aligned_start, open_bar_replay
+from simulated_venues.replay.files import RecordedInstrument
 from tests.simulated_venues.recordings import recorded, write, write_days
 
 REAL = Path(os.environ.get("HELIOS_REAL_DATA", "absent"))

@@ -10,8 +10,8 @@ from simulated_venues.bars import Trades
 from simulated_venues.book import BookShape
 from simulated_venues.premium import INTEREST_RATE, PREMIUM_CLAMP
 from simulated_venues.random import stream_key
-from simulated_venues.replay_files import MINUTE_MS, Recording
-from simulated_venues.replay_trades import trade_counts
+from simulated_venues.replay.files import MINUTE_MS, Recording
+from simulated_venues.replay.trades import trade_counts
 from simulated_venues.settings import MIN_TRADES_PER_RAW_BAR, RAW_BARS_PER_DAY, SimulatedInstrument
 from simulated_venues.source import BOOK_STEP_MS, Floats, Integers
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from helios_pipeline.core.errors import DataError
 from simulated_venues.bars import Trades
 from simulated_venues.columns import slice_columns
-from simulated_venues.replay_files import RecordedInstrument
+from simulated_venues.replay.files import RecordedInstrument
 
 Integers = NDArray[np.int64]
 _Side = tuple[tuple[str, str], ...]
