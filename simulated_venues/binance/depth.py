@@ -5,6 +5,7 @@ message before. So it may be applied on a snapshot taken in between, which the v
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -65,12 +66,21 @@ class DepthFeed:
     instrument: SimulatedInstrument
     _states: deque[_State] = field(default_factory=lambda: deque(maxlen=4))
     _pending: dict[int, DepthChange] = field(default_factory=dict)
+    _prepared: tuple[int, tuple[int, ...], DepthChange] | None = None
 
     def book(self, at_ms: int) -> Book:
         """The book at an instant; the last few are kept."""
         return self._state(at_ms).book
 
-    def advance(self, step: int, inside_ms: list[int]) -> dict[int, DepthChange]:
+    def prepare(self, step: int, inside_ms: Sequence[int]) -> None:
+        """Make what `advance` will need at a step before it is due, so that it is sent without delay then."""
+        self._prepared = (step, tuple(inside_ms), self._step_change(step, inside_ms))
+
+    def is_prepared(self, step: int) -> bool:
+        """Whether `prepare` has been called for a step."""
+        return self._prepared is not None and self._prepared[0] == step
+
+    def advance(self, step: int, inside_ms: Sequence[int]) -> dict[int, DepthChange]:
         """Go on to a step of the book; the messages that are due at it, by the speed of their stream.
 
         Args:
@@ -78,7 +88,10 @@ class DepthFeed:
             inside_ms: when the book changed between the step before and this one, because there were trades.
         """
         at_ms = step * BOOK_STEP_MS
-        change = self._change((step - 1) * BOOK_STEP_MS, inside_ms, at_ms)
+        if self._prepared is not None and self._prepared[:2] == (step, tuple(inside_ms)):
+            change = self._prepared[2]
+        else:
+            change = self._step_change(step, inside_ms)
         due = {}
         for speed_ms in SPEEDS_MS:
             before = self._pending.pop(speed_ms, None)
@@ -118,7 +131,10 @@ class DepthFeed:
         self._states.append(state)
         return state
 
-    def _change(self, first_ms: int, inside_ms: list[int], last_ms: int) -> DepthChange:
+    def _step_change(self, step: int, inside_ms: Sequence[int]) -> DepthChange:
+        return self._change((step - 1) * BOOK_STEP_MS, inside_ms, step * BOOK_STEP_MS)
+
+    def _change(self, first_ms: int, inside_ms: Sequence[int], last_ms: int) -> DepthChange:
         """From the step at `first_ms` to the one at `last_ms`, by way of the moments inside."""
         states = [self._state(at_ms) for at_ms in dict.fromkeys((first_ms, *inside_ms, last_ms))]
         previous = first_ms // BOOK_STEP_MS * UPDATES_PER_STEP

@@ -24,6 +24,8 @@ _LONGEST_DELAY_MS = 60_000
 
 _MOMENTS_AT_ONCE = 200
 _IDLE_SECONDS = 0.02
+_PREPARED_MS = 40
+"""So long after a step of the book the next one is made ready: everything of this one has been sent by then."""
 
 _DIFFS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
 _PARTS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
@@ -103,7 +105,7 @@ class InstrumentPump:
                 await self._leap(now // BOOK_STEP_MS)
             stood_still = stands_still
             await self._catch_up(now)
-            next_ms = min(self._trades.due_ms, (self._step + 1) * BOOK_STEP_MS)
+            next_ms = min(self._trades.due_ms, (self._step + 1) * BOOK_STEP_MS, self._prepare_step())
             await asyncio.sleep(max(_IDLE_SECONDS if stands_still else 0.0, (next_ms - self._now()) / 1_000))
 
     async def _catch_up(self, now_ms: int) -> None:
@@ -120,6 +122,21 @@ class InstrumentPump:
             if sent % _MOMENTS_AT_ONCE == 0:
                 await asyncio.sleep(0)
         self._market_ms = max(self._market_ms, now_ms)
+
+    def _prepare_step(self) -> int:
+        """Make the next step's changes of the book once this one has been sent.
+
+        Returns:
+            When to do so, or an instant after the next step if it is done or not needed.
+        """
+        step_ms = self._step * BOOK_STEP_MS
+        if not self._heard_depth() or self._depth.is_prepared(self._step + 1):
+            return step_ms + 2 * BOOK_STEP_MS
+        if self._now() < step_ms + _PREPARED_MS:
+            return step_ms + _PREPARED_MS
+        inside_ms = [*self._inside_ms, *self._trades.times_before(step_ms + BOOK_STEP_MS)]
+        self._depth.prepare(self._step + 1, inside_ms)
+        return step_ms + 2 * BOOK_STEP_MS
 
     async def _leap(self, step: int) -> None:
         """From a market that stood still, or a clock that was set, to the present: the books join, nothing else."""

@@ -1,7 +1,9 @@
 """An instrument's trades with the best prices around each, one after another, made ready before they are due."""
 
 import asyncio
+from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 from simulated_venues.bars import Trades
 from simulated_venues.binance.stream_bars import StreamTrade
@@ -45,6 +47,12 @@ class TradeFeed:
         """When the next trade happens, or an instant up to which there is none."""
         trades = self._window[0]
         return trades[self._index][1] if self._index < len(trades) else self._last_ms
+
+    def times_before(self, at_ms: int) -> list[int]:
+        """When the next trades happen that come before an instant, as far as they have been read."""
+        trades = self._window[0]
+        last = bisect_left(trades, at_ms, self._index, key=itemgetter(1))
+        return [trade[1] for trade in trades[self._index : last]]
 
     def take(self) -> tuple[StreamTrade, BestPrices] | None:
         """The next trade and the best prices around it; None: `turn` first."""
