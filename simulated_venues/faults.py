@@ -9,12 +9,24 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from helios_pipeline.core.errors import SimulationError
 
 BOTH, BINANCE, DYDX = frozenset({"binance", "dydx"}), frozenset({"binance"}), frozenset({"dydx"})
+
+
+class Nature(StrEnum):
+    """How a fault goes on."""
+
+    STRIKES = "strikes"
+    """At its chances: a share of them, and so often."""
+    LASTS = "lasts"
+    """All the time until it ends: count and share would mean nothing."""
+    ONCE = "once"
+    """At the moment it is started, and then it is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +38,14 @@ class FaultKind:
         meaning: what happens, in a line.
         where: what `where` is matched against; empty if the fault is of the whole venue.
         value: what `value` means and its unit; empty if there is none.
+        nature: how it goes on.
     """
 
     venues: frozenset[str]
     meaning: str
     where: str = ""
     value: str = ""
+    nature: Nature = Nature.STRIKES
 
 
 _PATH, _STREAM, _TICKER = "path of a request", "stream, or channel/id", "symbol or ticker"
@@ -59,16 +73,27 @@ KINDS = MappingProxyType(
         "reorder_messages": FaultKind(
             venues=BOTH, meaning="a WebSocket message changes places with the next one", where=_STREAM
         ),
-        "disconnect": FaultKind(venues=BOTH, meaning="WebSocket connections are closed, at once", where=""),
+        "disconnect": FaultKind(
+            venues=BOTH, meaning="WebSocket connections are closed, at once", where="", nature=Nature.ONCE
+        ),
         "refuse_connections": FaultKind(venues=BOTH, meaning="new WebSocket connections get an HTTP 503"),
         "stale_prices": FaultKind(
-            venues=BOTH, meaning="the market stands still: no trade, no change of book, the last prices", where=_TICKER
+            venues=BOTH,
+            meaning="the market stands still: no trade, no change of book, the last prices",
+            where=_TICKER,
+            nature=Nature.LASTS,
         ),
         "clock_skew": FaultKind(
-            venues=BOTH, meaning="the venue's clock is wrong", value="milliseconds that it is ahead; negative: behind"
+            venues=BOTH,
+            meaning="the venue's clock is wrong",
+            value="milliseconds that it is ahead; negative: behind",
+            nature=Nature.LASTS,
         ),
         "restart": FaultKind(
-            venues=BOTH, meaning="the venue stops listening, then comes back with its state", value="seconds away"
+            venues=BOTH,
+            meaning="the venue stops listening, then comes back with its state",
+            value="seconds away",
+            nature=Nature.ONCE,
         ),
         "depth_gap": FaultKind(
             venues=BINANCE, meaning="a depth message is missing, so `pu` does not join", where=_TICKER
@@ -87,10 +112,16 @@ KINDS = MappingProxyType(
             venues=DYDX, meaning="a cancel is accepted, and the order fills all the same", where=_TICKER
         ),
         "oracle_jump": FaultKind(
-            venues=DYDX, meaning="the oracle price is moved", where=_TICKER, value="fraction, e.g. -0.2"
+            venues=DYDX,
+            meaning="the oracle price is moved",
+            where=_TICKER,
+            value="fraction, e.g. -0.2",
+            nature=Nature.LASTS,
         ),
-        "halt_chain": FaultKind(venues=DYDX, meaning="no block is made; transactions wait"),
-        "indexer_lag": FaultKind(venues=DYDX, meaning="the indexer is behind the chain", value="blocks"),
+        "halt_chain": FaultKind(venues=DYDX, meaning="no block is made; transactions wait", nature=Nature.LASTS),
+        "indexer_lag": FaultKind(
+            venues=DYDX, meaning="the indexer is behind the chain", value="blocks", nature=Nature.LASTS
+        ),
         "hide_fills": FaultKind(
             venues=DYDX, meaning="fills are missing from the WebSocket, but REST shows them", where=_TICKER
         ),
@@ -123,7 +154,12 @@ class Fault:
         """Refuse what can't be carried out."""
         if self.kind not in KINDS:
             raise SimulationError(f"fault: expected a kind among {', '.join(KINDS)}, found {self.kind!r}.")
+        nature = KINDS[self.kind].nature
         allowed = {
+            f"no count and no share, because it {nature}": nature is not Nature.LASTS
+            or (self.count is None and self.share == 1),
+            "a count of 1, no seconds and no share, because it happens once": nature is not Nature.ONCE
+            or (self.count in (None, 1) and self.seconds is None and self.share == 1),
             "0 < share ≤ 1": 0 < self.share <= 1,
             "count ≥ 1": self.count is None or self.count >= 1,
             "seconds > 0": self.seconds is None or self.seconds > 0,
@@ -168,7 +204,7 @@ class Faults:
         self._random = random.Random(self.seed)
 
     def start(self, fault: Fault) -> int:
-        """Make a fault active; its number, for `stop`.
+        """Make a fault active, or let it happen if it is of the kind that happens once; its number, for `stop`.
 
         Raises:
             SimulationError: this venue does not know the kind.
@@ -180,6 +216,8 @@ class Faults:
         self._active[number] = _Active(fault, time.monotonic())
         for listener in self.listeners:
             listener(fault)
+        if KINDS[fault.kind].nature is Nature.ONCE:
+            self.stop(number)
         return number
 
     def stop(self, number: int) -> bool:
@@ -225,16 +263,18 @@ class Faults:
                 if active.fault.seconds is None
                 else round(active.started + active.fault.seconds - now, 1),
             }
-            for number, active in self._active.items()
+            for number, active in tuple(self._active.items())
         ]
 
     def _find(self, kind: str, name: str) -> _Active | None:
         self._forget_past(time.monotonic())
-        for active in self._active.values():
+        for active in tuple(self._active.values()):
             if active.fault.kind == kind and (name == "*" or fnmatchcase(name, active.fault.where)):
                 return active
         return None
 
     def _forget_past(self, now: float) -> None:
-        for number in [number for number, active in self._active.items() if active.is_over(now)]:
-            del self._active[number]
+        # Threads that answer requests ask too, and a fault may end under any of them.
+        for number, active in tuple(self._active.items()):
+            if active.is_over(now):
+                self._active.pop(number, None)

@@ -25,6 +25,9 @@ _MAX_BUFFERED = 4 * 2**20
 
 _DRAIN_SECONDS = 0.005
 
+ANSWER = "answer"
+"""What answers, pings and pongs are to the faults, beside the names of streams: `mute` of everything stops them too."""
+
 Encode = Callable[[str, str], str]
 """(stream, data as JSON text) → the message as this client gets it."""
 
@@ -99,7 +102,7 @@ class Client:
 
     def answer(self, text: str) -> None:
         """Send the answer to a request: no fault but `mute` stops it."""
-        if not self.faults.take("mute"):
+        if not self.faults.take("mute", ANSWER):
             self._waiting.append((0.0, text))
             self._woken.set()
 
@@ -149,12 +152,14 @@ class Client:
             now = time.monotonic()
             if now >= ends_at:
                 self.close(1001, "the connection's time is over")
+            elif self.faults.active("mute", ANSWER):
+                # Without a ping there is no pong to wait for: a mute connection stays open.
+                self._heard_at = now
+                continue
             elif now - self._heard_at >= lifetime.pong_seconds:
                 self.close(1008, "no pong")
-            elif not self.faults.active("mute"):
-                await self.socket.ping(str(time.time_ns() // 1_000_000).encode())
-                continue
             else:
+                await self.socket.ping(str(time.time_ns() // 1_000_000).encode())
                 continue
             return
 
@@ -164,7 +169,7 @@ class Client:
             self._heard_at = time.monotonic()
             if message.type is web.WSMsgType.TEXT:
                 receive(message.data)
-            elif message.type is web.WSMsgType.PING and not self.faults.take("mute"):
+            elif message.type is web.WSMsgType.PING and not self.faults.take("mute", ANSWER):
                 await self.socket.pong(message.data)
 
     async def closed(self) -> None:

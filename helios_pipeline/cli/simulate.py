@@ -35,7 +35,8 @@ helios simulate
 
 helios simulate {venue}--time-scale 60 --seed 7
 
-helios simulate {venue}--regimes calm,upward,crash,recovery --scenario docs/scenarios/bad_hour.toml"""
+helios simulate {venue}--regimes calm,upward,downward,turbulent,crash,recovery"""
+SCENARIO_EXAMPLE = "\n\nhelios simulate --scenario docs/scenarios/bad_hour.toml"
 
 app = typer.Typer(help="Serve a simulated Binance and dYdX on 127.0.0.1 until Ctrl-C, with faults on demand.")
 
@@ -119,7 +120,7 @@ def _starting(*venues: VenueName) -> Any:  # noqa: ANN401 - typer reads its sign
     return start
 
 
-app.callback(invoke_without_command=True, epilog=EXAMPLES.format(venue=""))(_starting(*VENUES))
+app.callback(invoke_without_command=True, epilog=EXAMPLES.format(venue="") + SCENARIO_EXAMPLE)(_starting(*VENUES))
 app.command("binance", help="Serve Binance alone.", epilog=EXAMPLES.format(venue="binance "))(_starting("binance"))
 app.command("dydx", help="Serve dYdX alone.", epilog=EXAMPLES.format(venue="dydx "))(_starting("dydx"))
 

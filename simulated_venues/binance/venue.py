@@ -150,7 +150,6 @@ class BinanceVenue:
             loop.call_soon_threadsafe(self._run, fault)
 
     def _run(self, fault: Fault) -> None:
-        self._faults.take(fault.kind)
         task = asyncio.create_task(self._restart(fault.value) if fault.kind == "restart" else self._hub.close_all())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

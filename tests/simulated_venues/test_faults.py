@@ -34,9 +34,18 @@ def test_a_fault_with_a_count_ends_after_striking_so_often():
 
 def test_looking_at_a_fault_does_not_count_as_a_strike():
     faults = Faults("binance")
-    faults.start(Fault(kind="clock_skew", value=250.0, count=1))
+    faults.start(Fault(kind="mute", count=1))
 
-    assert [faults.active("clock_skew") is not None for _ in range(3)] == [True] * 3
+    assert [faults.active("mute") is not None for _ in range(3)] == [True] * 3
+
+
+def test_what_happens_once_is_over_when_it_has_been_told():
+    heard = []
+    faults = Faults("dydx", listeners=[heard.append])
+    faults.start(Fault(kind="restart", value=2.0))
+
+    assert [fault.kind for fault in heard] == ["restart"]
+    assert faults.describe() == []
 
 
 def test_a_fault_with_seconds_ends_by_itself(monkeypatch):
@@ -90,6 +99,10 @@ def test_listeners_hear_of_each_fault_as_it_starts():
         ({"kind": "drop_messages", "share": 1.5}, "0 < share ≤ 1"),
         ({"kind": "drop_messages", "count": 0}, "count ≥ 1"),
         ({"kind": "drop_messages", "seconds": -1.0}, "seconds > 0"),
+        ({"kind": "halt_chain", "count": 2}, "because it lasts"),
+        ({"kind": "clock_skew", "value": 5.0, "share": 0.5}, "because it lasts"),
+        ({"kind": "restart", "value": 1.0, "seconds": 5.0}, "because it happens once"),
+        ({"kind": "disconnect", "count": 2}, "because it happens once"),
         ({"kind": "slow_response"}, "value \\(milliseconds\\)"),
     ],
 )
