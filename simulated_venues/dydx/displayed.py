@@ -3,22 +3,9 @@
 Taken from events alone, so a lagging indexer shows it late, as all else.
 """
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from simulated_venues.dydx.listing import Listing
-from simulated_venues.dydx.records import (
-    Event,
-    Filled,
-    Market,
-    Moment,
-    OrderChanged,
-    OrderId,
-    OrderStatus,
-    Side,
-    TimeInForce,
-)
+from simulated_venues.dydx.records import LevelTaken, Market, OrderChanged, OrderId, OrderStatus, Side, TimeInForce
 from simulated_venues.source import Levels
 
 _SHOWN = (OrderStatus.OPEN, OrderStatus.BEST_EFFORT_OPENED)
@@ -34,13 +21,11 @@ class Displayed:
     """Levels of accounts, and what is left of the background's.
 
     Attributes:
-        listing: the background.
-        taken: since when the level stands, and how many of its steps are taken.
+        taken: what was last told of each level, in order of time.
         resting: orders that rest, with their level and the steps that are left of them.
     """
 
-    listing: Listing
-    taken: dict[Level, tuple[int, int]] = field(default_factory=dict)
+    taken: dict[Level, LevelTaken] = field(default_factory=dict)
     resting: dict[OrderId, tuple[Level, int]] = field(default_factory=dict)
 
     def note_order(self, change: OrderChanged, market: Market) -> None:
@@ -53,20 +38,13 @@ class Displayed:
         else:
             self.resting.pop(order.order_id, None)
 
-    def note_fills(self, events: Iterable[Event], moment: Moment) -> None:
-        """A block's matches: what takers got and no other account gave was the background's."""
-        pairs = {market.clob_pair_id: market for market in self.listing.markets}
-        taken = Counter[tuple[str, Level]]()
-        for fill in events:
-            if isinstance(fill, Filled):
-                takes = fill.liquidity == "TAKER"
-                side = fill.side if not takes else Side.SELL if fill.side is Side.BUY else Side.BUY
-                market = pairs[fill.clob_pair_id]
-                level = (fill.clob_pair_id, side, fill.subticks // market.subticks_per_tick)
-                taken[fill.event_id, level] += (fill.quantums // market.step_base_quantums) * (1 if takes else -1)
-        for (_, level), steps in taken.items():
-            if steps > 0:
-                self._take(level, steps, pairs[level[0]], moment)
+    def note_taken(self, taken: LevelTaken, market: Market) -> None:
+        """Accounts took from a level."""
+        level = (taken.clob_pair_id, taken.side, taken.subticks // market.subticks_per_tick)
+        self.taken.pop(level, None)
+        self.taken[level] = taken
+        while self.taken[oldest := next(iter(self.taken))].moment.at_ms < taken.moment.at_ms - _FORGET_MS:
+            del self.taken[oldest]
 
     def sides(self, market: Market, bids: Levels, asks: Levels) -> tuple[dict[int, int], dict[int, int]]:
         """Ticks → steps of the two sides as everybody sees them, best prices first."""
@@ -82,22 +60,12 @@ class Displayed:
                 ask[ticks] = ask.get(ticks, 0) + steps
         return dict(sorted(bid.items(), reverse=True)), dict(sorted(ask.items()))
 
-    def _take(self, level: Level, steps: int, market: Market, moment: Moment) -> None:
-        book = self.listing.book(market, moment.at_ms)
-        levels = book.bids if level[1] is Side.BUY else book.asks
-        for ticks, since_ms in zip(levels.price.tolist(), levels.since_ms.tolist(), strict=True):
-            if ticks == level[2]:
-                before = self.taken.get(level, (since_ms, 0))
-                self.taken[level] = (since_ms, steps + (before[1] if before[0] == since_ms else 0))
-        for old in [old for old, (since_ms, _) in self.taken.items() if since_ms < moment.at_ms - _FORGET_MS]:
-            del self.taken[old]
-
     def _left(self, market: Market, side: Side, levels: Levels) -> dict[int, int]:
         left = dict(zip(levels.price.tolist(), levels.quantity.tolist(), strict=True))
         if not self.taken:
             return left
         for ticks, since_ms in zip(levels.price.tolist(), levels.since_ms.tolist(), strict=True):
             taken = self.taken.get((market.clob_pair_id, side, ticks))
-            if taken is not None and taken[0] == since_ms:
-                left[ticks] -= taken[1]
+            if taken is not None and taken.since_ms == since_ms:
+                left[ticks] -= taken.quantums // market.step_base_quantums
         return {ticks: steps for ticks, steps in left.items() if steps > 0}

@@ -25,6 +25,7 @@ from simulated_venues.dydx.records import (
     Event,
     FundingPaid,
     FundingSettled,
+    LevelTaken,
     Market,
     MarketTraded,
     Moment,
@@ -103,7 +104,7 @@ class Indexer:
         self.markets = MarketData(self.listing, self.heights)
         self._by_pair = {market.clob_pair_id: market for market in self.listing.markets}
         self.ledger = Ledger(self._by_pair)
-        self.displayed = Displayed(self.listing)
+        self.displayed = Displayed()
 
     def restore(self, blocks: Iterable[tuple[Moment, Sequence[Event]]], last: Moment) -> None:
         """Read the blocks of an earlier run again, those with events at least, up to the last one; tells nobody."""
@@ -196,7 +197,6 @@ class Indexer:
         news = News(self.ledger, self.faults, self.oracle_e8)
         for event in batch.events:
             self._take(event, news)
-        self.displayed.note_fills(batch.events, batch.moment)
         return news
 
     def _take(self, event: Event, news: News) -> None:
@@ -207,6 +207,8 @@ class Indexer:
                 self.markets.add_settlement(event, self._by_pair[event.clob_pair_id])
             case MarketTraded():
                 self.markets.add_match(event, self._by_pair[event.clob_pair_id])
+            case LevelTaken():
+                self.displayed.note_taken(event, self._by_pair[event.clob_pair_id])
             case _:
                 news.take(event)
         if isinstance(event, OrderChanged):

@@ -7,7 +7,7 @@ while (the best price moved) and comes back with the same `since_ms` is the same
 from dataclasses import dataclass, field
 
 from simulated_venues.dydx.block import Block
-from simulated_venues.dydx.records import Market, Side
+from simulated_venues.dydx.records import LevelTaken, Market, Side
 from simulated_venues.dydx.state import Table, Taken
 
 _FORGET_MS = 86_400_000
@@ -78,6 +78,7 @@ class Liquidity:
         key = (displayed.market.clob_pair_id, displayed.side, subticks)
         before = self.taken.get(key)
         already = before.quantums if before is not None and before.since_ms == since_ms else 0
+        total = already + quantums
         self.taken.put(
             key,
             Taken(
@@ -85,9 +86,19 @@ class Liquidity:
                 side=displayed.side,
                 subticks=subticks,
                 since_ms=since_ms,
-                quantums=already + quantums,
+                quantums=total,
                 seen_ms=block.moment.at_ms,
             ),
+        )
+        block.events.append(
+            LevelTaken(
+                clob_pair_id=key[0],
+                side=displayed.side,
+                subticks=subticks,
+                since_ms=since_ms,
+                quantums=total,
+                moment=block.moment,
+            )
         )
 
     def forget_before(self, at_ms: int) -> None:

@@ -266,8 +266,34 @@ class MarketTraded:
     moment: Moment
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LevelTaken:
+    """Accounts took from a level of the background.
+
+    Attributes:
+        side: BUY for a bid.
+        since_ms: names the level: when it was set, as the exchange saw it.
+        quantums: all that accounts have taken of it since then.
+    """
+
+    clob_pair_id: int
+    side: Side
+    subticks: int
+    since_ms: int
+    quantums: int
+    moment: Moment
+
+
 Event = (
-    OrderChanged | Filled | PositionChanged | BalanceChanged | FundingSettled | FundingPaid | Transferred | MarketTraded
+    OrderChanged
+    | Filled
+    | PositionChanged
+    | BalanceChanged
+    | FundingSettled
+    | FundingPaid
+    | Transferred
+    | MarketTraded
+    | LevelTaken
 )
 
 

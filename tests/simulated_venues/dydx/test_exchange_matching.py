@@ -1,6 +1,15 @@
 from simulated_venues.dydx.block import Tampering
-from simulated_venues.dydx.records import MarketTraded, OrderFlags, OrderStatus, RemovalReason, Side, TimeInForce
-from tests.simulated_venues.dydx.background import BOB, order
+from simulated_venues.dydx.displayed import Displayed
+from simulated_venues.dydx.records import (
+    LevelTaken,
+    MarketTraded,
+    OrderFlags,
+    OrderStatus,
+    RemovalReason,
+    Side,
+    TimeInForce,
+)
+from tests.simulated_venues.dydx.background import BOB, BTC, order
 from tests.simulated_venues.dydx.scene import Scene, filled, statuses
 
 IOC, POST_ONLY = TimeInForce.IOC, TimeInForce.POST_ONLY
@@ -197,3 +206,18 @@ def test_names_of_fills_depend_on_block_and_place_alone():
 
     assert fill_ids() == fill_ids()
     assert len(set(fill_ids())) == 2
+
+
+def test_everybody_sees_less_of_a_level_that_filled_a_resting_order():
+    scene = Scene()
+    scene.place(order(1, Side.BUY, 30, 40_000))
+    scene.next()
+    scene.background.asks = [(39_990, 100, scene.moment.at_ms + 500), (40_001, 50, scene.moment.at_ms)]
+    displayed = Displayed()
+    for event in scene.next():
+        if isinstance(event, LevelTaken):
+            displayed.note_taken(event, BTC)
+    book = scene.background.book(BTC, scene.moment.at_ms)
+
+    assert scene.held() == 30
+    assert displayed.sides(BTC, book.bids, book.asks)[1] == {39_990: 70, 40_001: 50}
