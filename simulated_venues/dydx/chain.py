@@ -219,7 +219,7 @@ class Chain:
     def _commit(self, moment: Moment, tampering: Tampering) -> None:
         """The block is on disk: from here on it is what everybody sees."""
         self.last_block = moment
-        self.signers.recheck(())
+        self.signers.forget_waiting()
         self._oracles = {
             market.ticker: max(1, self.background.oracle_e8(market, moment.at_ms) * factor // PPM)
             for market in self.markets.values()

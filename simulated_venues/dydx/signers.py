@@ -1,7 +1,6 @@
 """Accounts of the chain as signers: their numbers, and what keeps a transaction from being used twice."""
 
 from bisect import insort
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from simulated_venues.dydx.refusals import Reason, Refused
@@ -97,8 +96,8 @@ class Signers:
             self.changed.add(address)
 
     def owed(self) -> list[Signer]:
-        """Accounts that wait for a deposit."""
-        return [self.by_address[address] for address in self._owed]
+        """Accounts that wait for a deposit, by address."""
+        return [self.by_address[address] for address in sorted(self._owed)]
 
     def owe(self, address: str, usdc: int) -> None:
         """Promise a deposit to an account that is open."""
@@ -127,19 +126,14 @@ class Signers:
     def include(self, address: str, sequence: int) -> None:
         """Count a transaction that is now in a block."""
         if sequence < FIRST_TIMESTAMP_NONCE:
-            self.by_address[address].sequence = sequence + 1
+            signer = self.by_address[address]
+            # It may have been bumped while the transaction waited.
+            signer.sequence = max(signer.sequence, sequence + 1)
         self.changed.add(address)
 
-    def recheck(self, waiting: Iterable[tuple[str, int]]) -> None:
-        """After a block: only what still waits in the mempool uses sequences beyond the committed ones.
-
-        Args:
-            waiting: signers and sequences of those transactions.
-        """
+    def forget_waiting(self) -> None:
+        """After a block, which takes all that waits: nothing uses a sequence beyond the committed ones."""
         self._waiting.clear()
-        for address, sequence in waiting:
-            if sequence < FIRST_TIMESTAMP_NONCE:
-                self._waiting[address] = self._waiting.get(address, 0) + 1
 
     def bump(self, address: str, steps: int) -> None:
         """Let the committed sequence grow as if another signer had been at work."""

@@ -184,7 +184,7 @@ def test_a_sequence_is_the_committed_one_plus_what_waits():
 
     refused = refusal_of(signers.check, "a", 0, 0)
     signers.check("a", 1, 0)
-    signers.recheck([])
+    signers.forget_waiting()
 
     assert (refused.code, refused.log) == (
         32,
@@ -193,6 +193,17 @@ def test_a_sequence_is_the_committed_one_plus_what_waits():
     signers.check("a", 0, 0)
     signers.include("a", 0)
     assert signers.by_address["a"].sequence == 1
+
+
+def test_deposits_are_owed_in_the_order_of_addresses():
+    signers = Signers()
+    for number in range(20):
+        signers.open(f"dydx1{number:02}")
+        signers.owe(f"dydx1{number:02}", 1)
+
+    owed = [signer.address for signer in signers.owed()]
+
+    assert owed == sorted(owed)
 
 
 def test_a_time_may_stand_in_place_of_a_sequence_once_and_within_its_window():
