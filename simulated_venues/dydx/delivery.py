@@ -1,6 +1,6 @@
 """What transactions do in a block, one after the other in order of arrival."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from v4_proto.dydxprotocol.clob.tx_pb2 import MsgBatchCancel, MsgCancelOrder, MsgPlaceOrder
 from v4_proto.dydxprotocol.sending.transfer_pb2 import MsgDepositToSubaccount, MsgWithdrawFromSubaccount
@@ -104,19 +104,21 @@ class Delivery:
         return self.exchange.place(order, moment)
 
     def _not_opened(self, order: Order, refused: Refused, moment: Moment) -> list[Event]:
-        """A short-term order that can't be matched now is gone, unless another one has its id."""
-        if self.exchange.order(order.order_id) is not None:
+        """A short-term order that can't be matched now is gone; one with its id that it was to replace stays."""
+        filled = self.exchange.filled_quantums(order.order_id)
+        existing = self.exchange.order(order.order_id)
+        if existing is not None:
+            # Before the block the replacement was told of with its own price and size.
+            status = OrderStatus.OPEN if filled else OrderStatus.BEST_EFFORT_OPENED
+            return [_change(existing, status, filled, None, moment)]
+        if (refused.codespace, refused.code) == Reason.ORDER_FILLED.value[:2]:
             return []
         reason = next(
             (removal for each, removal in _REMOVALS.items() if each.value[:2] == (refused.codespace, refused.code)),
             RemovalReason.INTERNAL_ERROR,
         )
-        return [
-            OrderChanged(
-                order=order, status=status, filled_quantums=0, removal_reason=reason, on_chain=on_chain, moment=moment
-            )
-            for status, on_chain in ((OrderStatus.BEST_EFFORT_CANCELED, False), (OrderStatus.CANCELED, True))
-        ]
+        told = _change(order, OrderStatus.BEST_EFFORT_CANCELED, filled, reason, moment)
+        return [replace(told, on_chain=False), replace(told, status=OrderStatus.CANCELED)]
 
     def _cancel_one(self, message: MsgCancelOrder, moment: Moment) -> list[Event]:
         order_id = order_id_of(message.order_id)
@@ -130,8 +132,8 @@ class Delivery:
         return events
 
     def _cancel(self, order_id: OrderId, good_til_block: int | None, moment: Moment) -> list[Event]:
-        order, events = self.exchange.order(order_id), list[Event]()
-        if order is not None and self.faults.take("late_fill_after_cancel", self._ticker(order_id)):
+        events = list[Event]()
+        if self.exchange.is_resting(order_id) and self.faults.take("late_fill_after_cancel", self._ticker(order_id)):
             events += self.exchange.fill(order_id, moment)
         return events + self.exchange.cancel(order_id, good_til_block, moment)
 
@@ -162,6 +164,19 @@ class Delivery:
 
     def _ticker(self, order_id: OrderId) -> str:
         return self.exchange.markets[order_id.clob_pair_id].ticker
+
+
+def _change(
+    order: Order, status: OrderStatus, filled_quantums: int, reason: RemovalReason | None, moment: Moment
+) -> OrderChanged:
+    return OrderChanged(
+        order=order,
+        status=status,
+        filled_quantums=filled_quantums,
+        removal_reason=reason,
+        on_chain=True,
+        moment=moment,
+    )
 
 
 def gas_of(transaction: Transaction) -> int:

@@ -181,6 +181,15 @@ class Exchange:
         working = self._memory.orders.working.get(order_id)
         return working.order if working is not None else None
 
+    def filled_quantums(self, order_id: OrderId) -> int:
+        """How much of an order is filled; of a short-term one that is done until its last block is past."""
+        return self._memory.orders.filled_quantums(order_id)
+
+    def is_resting(self, order_id: OrderId) -> bool:
+        """Whether an order is on the book: not done, and not waiting for a trigger."""
+        working = self._memory.orders.working.get(order_id)
+        return working is not None and not working.is_waiting
+
     def orders(self) -> list[Working]:
         """Every order that is not done, oldest first; not to be changed."""
         return sorted(self._memory.orders.working.rows.values(), key=lambda each: (each.height, each.place))

@@ -154,7 +154,7 @@ class Mempool:
         self.exchange.check(order, Moment(height=last.height + 1, at_ms=last.at_ms))
         if order.order_id.flags != OrderFlags.SHORT_TERM:
             return []
-        return [_told(order, OrderStatus.BEST_EFFORT_OPENED, None, last)]
+        return [self._told(order, OrderStatus.BEST_EFFORT_OPENED, None, last)]
 
     def _check_pending(self, order: Order) -> None:
         """Refuse an order whose id is in use by what waits."""
@@ -198,7 +198,7 @@ class Mempool:
         order = self._order(order_id)
         if order is None or (order.good_til_block or 0) > good_til_block:
             return []
-        return [_told(order, OrderStatus.BEST_EFFORT_CANCELED, RemovalReason.USER_CANCELED, last)]
+        return [self._told(order, OrderStatus.BEST_EFFORT_CANCELED, RemovalReason.USER_CANCELED, last)]
 
     def _check_batch(self, message: MsgBatchCancel, last: Moment) -> list[OrderChanged]:
         """A batch is refused if all of its cancels are."""
@@ -218,6 +218,16 @@ class Mempool:
     def _order(self, order_id: OrderId) -> Order | None:
         """An order that waits for its block, or is in one."""
         return self._placed.get(order_id) or self.exchange.order(order_id)
+
+    def _told(self, order: Order, status: OrderStatus, reason: RemovalReason | None, last: Moment) -> OrderChanged:
+        return OrderChanged(
+            order=order,
+            status=status,
+            filled_quantums=self.exchange.filled_quantums(order.order_id),
+            removal_reason=reason,
+            on_chain=False,
+            moment=last,
+        )
 
     def _note(self, transaction: Transaction) -> None:
         """Remember what waits, so that the next transactions are judged by it."""
@@ -241,9 +251,3 @@ def batch_order_ids(message: MsgBatchCancel) -> list[OrderId]:
         for batch in message.short_term_cancels
         for client_id in batch.client_ids
     ]
-
-
-def _told(order: Order, status: OrderStatus, reason: RemovalReason | None, last: Moment) -> OrderChanged:
-    return OrderChanged(
-        order=order, status=status, filled_quantums=0, removal_reason=reason, on_chain=False, moment=last
-    )

@@ -33,8 +33,11 @@ class Audience:
     def tell(self, change):
         self.told.append(change)
 
+    def changes(self):
+        return [event for event in self.blocks[-1][1] if isinstance(event, OrderChanged)]
+
     def statuses(self):
-        return [event.status for event in self.blocks[-1][1] if isinstance(event, OrderChanged)]
+        return [event.status for event in self.changes()]
 
 
 class ByHand:
@@ -178,12 +181,64 @@ def test_a_swallowed_sequence_is_free_again_after_the_next_block(hand):
     assert [each.order.order_id.client_id for each in hand.chain.exchange.orders()] == [2]
 
 
+def test_a_sequence_that_is_bumped_while_a_transaction_waits_stays_bumped(hand):
+    assert hand.place(flags=64).code == 0
+    hand.faults.start(Fault(kind="bump_sequence", value=5, count=1))
+    assert hand.place(2, flags=64).code == 32
+    hand.chain.make_block()
+
+    assert hand.chain.signers.by_address[hand.wallet.address].sequence == 5
+
+
+def test_a_replacement_of_an_order_that_fills_in_the_same_block_leaves_it_filled(hand):
+    assert hand.place(price=40_001, time_in_force=IOC).code == 0
+    assert hand.place(price=40_001, time_in_force=IOC, until=21).code == 0
+    hand.chain.make_block()
+
+    assert hand.audience.statuses() == ["FILLED"]
+
+
+def test_a_replacement_of_an_order_that_fills_in_part_is_gone_with_what_was_filled(hand):
+    hand.chain.background.asks = [(40_001, 4, 1)]
+    assert hand.place(price=40_001, time_in_force=IOC).code == 0
+    assert hand.place(price=40_001, time_in_force=IOC, until=21).code == 0
+    hand.chain.make_block()
+
+    assert {each.filled_quantums for each in hand.audience.changes()} == {4_000_000}
+    assert hand.audience.statuses()[-1] == "CANCELED"
+
+
+def test_an_order_whose_replacement_can_not_come_is_told_as_it_stays(hand):
+    hand.place()
+    hand.chain.make_block()
+    assert hand.place(price=40_000, until=21, time_in_force=Order.TIME_IN_FORCE_POST_ONLY).code == 0
+    hand.chain.background.asks = [(40_000, 100, 2)]
+    hand.chain.make_block()
+
+    last = hand.audience.changes()[-1]
+    assert (last.status, last.order.subticks) == ("BEST_EFFORT_OPENED", 39_000 * 100_000)
+    assert [each.order.subticks for each in hand.chain.exchange.orders()] == [39_000 * 100_000]
+
+
+def test_what_is_told_before_a_block_says_what_an_order_has_filled(hand):
+    hand.chain.background.asks = [(40_001, 4, 1)]
+    hand.place(price=40_001)
+    hand.chain.make_block()
+    hand.place(price=40_001, until=21)
+    hand.cancel()
+
+    assert [(change.status, change.filled_quantums) for change in hand.audience.told[1:]] == [
+        ("BEST_EFFORT_OPENED", 4_000_000),
+        ("BEST_EFFORT_CANCELED", 4_000_000),
+    ]
+
+
 def test_a_post_only_order_that_comes_to_cross_before_its_block_is_told_as_gone(hand):
     assert hand.place(price=40_000, time_in_force=Order.TIME_IN_FORCE_POST_ONLY).code == 0
     hand.chain.background.asks = [(40_000, 100, 2)]
     hand.chain.make_block()
 
-    last = [event for event in hand.audience.blocks[-1][1] if isinstance(event, OrderChanged)][-1]
+    last = hand.audience.changes()[-1]
     assert (last.status, last.removal_reason) == ("CANCELED", "POST_ONLY_WOULD_CROSS_MAKER_ORDER")
     assert hand.chain.exchange.orders() == []
 
@@ -197,6 +252,29 @@ def test_nothing_is_told_of_a_block_that_could_not_be_written(hand):
         hand.chain.make_block()
 
     assert (len(hand.audience.blocks), hand.chain.last_block) == (blocks, last)
+
+
+def test_a_late_fill_is_not_counted_for_an_order_that_waits_for_its_trigger(hand):
+    stop = order(
+        hand.name(1, 32),
+        Order.SIDE_BUY,
+        10_000_000,
+        45_000 * 100_000,
+        GTT,
+        False,
+        good_til_block_time=int(time.time()) + 600,
+        condition_type=Order.CONDITION_TYPE_STOP_LOSS,
+        conditional_order_trigger_subticks=44_000 * 100_000,
+    )
+    assert hand.send(place_order(stop)).code == 0
+    hand.chain.make_block()
+    hand.faults.start(Fault(kind="late_fill_after_cancel", count=1))
+    hand.wallet.sequence = 1
+    assert hand.cancel(flags=32).code == 0
+    hand.chain.make_block()
+
+    assert hand.audience.statuses() == ["CANCELED"]
+    assert [fault["struck"] for fault in hand.faults.describe()] == [0]
 
 
 def test_an_oracle_jump_is_part_of_the_block(hand):
