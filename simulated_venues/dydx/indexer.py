@@ -108,14 +108,16 @@ class Indexer:
 
     def restore(self, blocks: Iterable[tuple[Moment, Sequence[Event]]], last: Moment) -> None:
         """Read the blocks of an earlier run again, those with events at least, up to the last one; tells nobody."""
+        # What nobody hears can't be hidden: faults are not counted.
+        unheard = Faults(self.faults.venue)
         for moment, events in blocks:
             if moment.height < last.height:
-                self._read(_Batch(moment=moment, events=events, oracles=_NO_ORACLES))
+                self._read(_Batch(moment=moment, events=events, oracles=_NO_ORACLES), unheard)
             else:
                 last_events: Sequence[Event] = events
-                self._read(_Batch(moment=last, events=last_events, oracles=_NO_ORACLES))
+                self._read(_Batch(moment=last, events=last_events, oracles=_NO_ORACLES), unheard)
         if self.applied.height < last.height:
-            self._read(_Batch(moment=last, events=(), oracles=_NO_ORACLES))
+            self._read(_Batch(moment=last, events=(), oracles=_NO_ORACLES), unheard)
         self._show_markets(last, _NO_ORACLES)
 
     def commit(self, moment: Moment, events: Sequence[Event], oracles: Mapping[str, int] = _NO_ORACLES) -> None:
@@ -179,7 +181,7 @@ class Indexer:
 
     def _apply(self, batch: _Batch) -> None:
         """Read a block and tell of it."""
-        news = self._read(batch)
+        news = self._read(batch, self.faults)
         matches = [event for event in batch.events if isinstance(event, MarketTraded)]
         self._tell_markets(batch, self._show_markets(batch.moment, batch.oracles), matches)
         news.tell(self.audience.hear, batch.moment.height)
@@ -190,11 +192,11 @@ class Indexer:
             if not waiter.done():
                 waiter.set_result(None)
 
-    def _read(self, batch: _Batch) -> News:
+    def _read(self, batch: _Batch, faults: Faults) -> News:
         before, self.applied = self.applied, batch.moment
         self.heights.add(batch.moment)
         self._add_ticks(before.at_ms, batch.moment.at_ms)
-        news = News(self.ledger, self.faults, self.oracle_e8)
+        news = News(self.ledger, faults, self.oracle_e8)
         for event in batch.events:
             self._take(event, news)
         return news

@@ -266,6 +266,17 @@ def test_reading_the_blocks_again_gives_the_same_indexer(venue, source):
         assert candles[0] == candles[1]
 
 
+def test_blocks_that_are_read_again_are_no_strikes_of_hidden_fills(venue):
+    venue.deposit(ALICE, 100_000)
+    advance(venue)
+    trade(venue)
+    venue.faults.start(Fault(kind="hide_fills", count=1))
+    again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
+    again.restore(venue.blocks, venue.moment)
+
+    assert [fault["struck"] for fault in venue.faults.describe()] == [0]
+
+
 def test_a_closed_position_keeps_its_result(venue):
     venue.deposit(ALICE, 100_000)
     advance(venue)
