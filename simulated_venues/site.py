@@ -1,6 +1,7 @@
 """An HTTP site on loopback: its port, and the faults between a request and its answer."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -56,7 +57,7 @@ class Site:
         return f"http://{LOOPBACK}:{self.port}"
 
 
-def fault_middleware(faults: Faults, error_body: dict[str, object]) -> Middleware:
+def fault_middleware(faults: Faults, error_body: Callable[[int], dict[str, object]]) -> Middleware:
     """Applies `http_status`, `slow_response` and `truncated_response` to requests by their path.
 
     Args:
@@ -74,8 +75,9 @@ def fault_middleware(faults: Faults, error_body: dict[str, object]) -> Middlewar
             await asyncio.sleep(late.value / 1_000)
         status = faults.take("http_status", path)
         if status:
-            headers = {"Retry-After": "1"} if status.value in (418, 429) else {}
-            return web.json_response(error_body, status=int(status.value), headers=headers)
+            code = int(status.value)
+            headers = {"Retry-After": "1"} if code in (418, 429) else {}
+            return web.json_response(error_body(code), status=code, headers=headers)
         response = await handler(request)
         if not isinstance(response, web.Response) or not faults.take("truncated_response", path):
             return response

@@ -138,6 +138,13 @@ class Limits:
         return client.used, Refusal(-1003, message, HTTPStatus.TOO_MANY_REQUESTS), _seconds(wait_ms)
 
 
+def error_body(status: int) -> dict[str, object]:
+    """What the venue says with a status that no request of the client's has earned: a fault's, or an overload's."""
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.IM_A_TEAPOT):
+        return {"code": -1003, "msg": "Too many requests; please use the websocket for live updates to avoid bans."}
+    return {"code": -1001, "msg": "Internal error; unable to process your request. Please try again."}
+
+
 def _banned(address: str, until_ms: int) -> Refusal:
     message = (
         f"Way too many requests; IP({address}) banned until {until_ms}. "

@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from simulated_venues.binance.archive import Archive
-from simulated_venues.binance.limits import Limits
+from simulated_venues.binance.limits import Limits, error_body
 from simulated_venues.binance.pump import Pump
 from simulated_venues.binance.rest import Rest
 from simulated_venues.binance.settings import BinanceSettings
@@ -21,8 +21,6 @@ from simulated_venues.faults import Fault, Faults
 from simulated_venues.site import Site, fault_middleware
 from simulated_venues.source import MarketSource
 from simulated_venues.websocket import Hub
-
-ERROR_BODY: dict[str, object] = {"code": -1001, "msg": "Internal error; unable to process your request."}
 
 
 @dataclass(slots=True)
@@ -97,9 +95,11 @@ class BinanceVenue:
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._pump.stop()
-        await self._hub.close_all()
-        await self._site.stop()
+        try:
+            await self._pump.stop()
+        finally:
+            await self._hub.close_all()
+            await self._site.stop()
 
     def describe(self) -> dict[str, object]:
         """What it is doing, as JSON values."""
@@ -125,7 +125,7 @@ class BinanceVenue:
             middlewares=[
                 self._counting(),
                 limits.middleware(),
-                fault_middleware(self._faults, ERROR_BODY),
+                fault_middleware(self._faults, error_body),
                 archive.listing_middleware(),
             ]
         )

@@ -200,13 +200,13 @@ class DydxVenue:
             store=store,
             audience=indexer,
         )
-        indexer.restore(store.events(), chain.last_block)
+        indexer.restore(store.events(), chain.last_block, store.moments())
         books = Orderbooks(indexer, self._listing.book)
         sockets = Sockets(indexer, books, self._clock, self._faults, _seen(chain))
         return _Run(store, chain, indexer, sockets, Node(chain, self._grpc_port))
 
     def _application(self, run: _Run) -> web.Application:
-        app = web.Application(middlewares=[self._counting(), fault_middleware(self._faults, ERROR_BODY)])
+        app = web.Application(middlewares=[self._counting(), fault_middleware(self._faults, lambda _: ERROR_BODY)])
         app.add_routes([web.get("/v4/ws", run.sockets.handle)])
         app.add_routes(Rest(run.indexer, run.sockets.books, self._clock, run.sockets.seen).routes())
         app.add_routes(Gateway(run.chain).routes())

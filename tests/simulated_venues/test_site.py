@@ -28,7 +28,7 @@ class SmallVenue:
         self.faults, self.site = Faults("binance"), Site(port=0)
 
     async def start(self):
-        app = web.Application(middlewares=[fault_middleware(self.faults, {"code": -1003, "msg": "Too many requests."})])
+        app = web.Application(middlewares=[fault_middleware(self.faults, lambda status: {"code": -status})])
         app.add_routes([web.get("/rows", self.rows), *control_routes(self)])
         await self.site.start(app)
 
@@ -65,7 +65,7 @@ def test_a_status_fault_answers_the_venues_error_and_says_when_to_come_back(venu
 
     with caught.value as answer:
         assert (answer.code, answer.headers["Retry-After"]) == (429, "1")
-        assert msgspec.json.decode(answer.read())["code"] == -1003
+        assert msgspec.json.decode(answer.read())["code"] == -429
     assert get(venue, "/rows") == BODY
 
 

@@ -3,7 +3,7 @@ import pytest
 from simulated_venues.binance.limits import Limits, request_weight
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.clock import VenueClock
-from simulated_venues.faults import Faults
+from simulated_venues.faults import Fault, Faults
 
 HEADER = "X-MBX-USED-WEIGHT-1M"
 
@@ -59,6 +59,13 @@ def test_a_client_is_told_its_weight_then_refused_then_banned(listen, market):
     assert "banned until" in banned.json()["msg"]
     assert int(banned.headers["Retry-After"]) == 120
     assert (archive.status_code, HEADER in archive.headers) == (200, False)
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, -1003), (418, -1003), (503, -1001), (500, -1001)])
+def test_an_injected_status_comes_with_the_code_that_belongs_to_it(binance, status, code):
+    binance.venue.faults.start(Fault(kind="http_status", where="/fapi/v1/ping", value=status, count=1))
+
+    assert binance.refused("/fapi/v1/ping")[:2] == (status, code)
 
 
 def test_a_new_minute_starts_anew_and_a_ban_outlives_it(monkeypatch):

@@ -58,7 +58,7 @@ class IndexerVenue:
     async def start(self) -> None:
         self.make_block(self.clock.now_ms())
         rest = Rest(self.indexer, self.books, self.clock, _sees_nobody)
-        app = web.Application(middlewares=[fault_middleware(self.faults, ERROR_BODY)])
+        app = web.Application(middlewares=[fault_middleware(self.faults, lambda _: ERROR_BODY)])
         app.add_routes([web.get("/v4/ws", self.sockets.handle), *rest.routes()])
         await self.site.start(app)
         self._tasks = [asyncio.create_task(self.sockets.run()), asyncio.create_task(self._run())]
