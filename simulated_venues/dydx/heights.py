@@ -17,9 +17,23 @@ class Heights:
     block_ms: int
     _heights: list[int] = field(default_factory=list)
     _times: list[int] = field(default_factory=list)
+    _is_assumed: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no block is known."""
+        return not self._heights
+
+    def assume(self, moment: Moment) -> None:
+        """Count from a moment that is no block of the chain, until the first one is noted."""
+        self._heights, self._times, self._is_assumed = [moment.height], [moment.at_ms], True
 
     def add(self, moment: Moment) -> None:
-        """Note a block; later than all noted before."""
+        """Note a block, in order of height; one that is known already is passed over."""
+        if self._is_assumed:
+            self._heights, self._times, self._is_assumed = [], [], False
+        if self._heights and moment.height <= self._heights[-1]:
+            return
         self._heights.append(moment.height)
         self._times.append(moment.at_ms)
 

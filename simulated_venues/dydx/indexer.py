@@ -106,8 +106,19 @@ class Indexer:
         self.ledger = Ledger(self._by_pair)
         self.displayed = Displayed()
 
-    def restore(self, blocks: Iterable[tuple[Moment, Sequence[Event]]], last: Moment) -> None:
-        """Read the blocks of an earlier run again, those with events at least, up to the last one; tells nobody."""
+    def restore(
+        self, blocks: Iterable[tuple[Moment, Sequence[Event]]], last: Moment, moments: Iterable[Moment]
+    ) -> None:
+        """Read the blocks of an earlier run again; tells nobody.
+
+        Args:
+            blocks: those with events at least, oldest first.
+            last: the last one; of a new chain, the moment at which it was made.
+            moments: of all blocks, oldest first; none of a new chain.
+        """
+        for moment in moments:
+            self.heights.add(moment)
+        is_new = self.heights.is_empty
         # What nobody hears can't be hidden: faults are not counted.
         unheard = Faults(self.faults.venue)
         for moment, events in blocks:
@@ -118,6 +129,8 @@ class Indexer:
                 self._read(_Batch(moment=last, events=last_events, oracles=_NO_ORACLES), unheard)
         if self.applied.height < last.height:
             self._read(_Batch(moment=last, events=(), oracles=_NO_ORACLES), unheard)
+        if is_new:
+            self.heights.assume(last)
         self._show_markets(last, _NO_ORACLES)
 
     def commit(self, moment: Moment, events: Sequence[Event], oracles: Mapping[str, int] = _NO_ORACLES) -> None:
@@ -230,7 +243,8 @@ class Indexer:
         """Show every market up to a block; per ticker, from when on its tape is new, and if its oracle price is."""
         shown = {}
         for ticker, market in self.markets.by_ticker.items():
-            behind = self.clock.now_ms() - self.clock.market_ms(ticker)
+            # The clock goes on between the two questions.
+            behind = max(0, self.clock.now_ms() - self.clock.market_ms(ticker))
             shown[ticker] = self.markets.advance(market, moment.at_ms - behind + 1, oracles.get(ticker))
         return shown
 

@@ -155,6 +155,11 @@ class Store:
         row = self._database.execute("select height, at_ms from blocks where height = ?", (height,)).fetchone()
         return None if row is None else Moment(height=row[0], at_ms=row[1])
 
+    def moments(self) -> Iterator[Moment]:
+        """Every block, oldest first."""
+        for height, at_ms in self._database.execute("select height, at_ms from blocks order by height"):
+            yield Moment(height=height, at_ms=at_ms)
+
     def events(self) -> Iterator[tuple[Moment, list[Event]]]:
         """The events of every block that has some, oldest first."""
         rows = self._database.execute(

@@ -1,5 +1,6 @@
 """The read model: what is served is what the blocks say, and nothing of blocks that were not read yet."""
 
+import itertools
 from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from simulated_venues.clock import iso
+from simulated_venues.clock import VenueClock, iso
 from simulated_venues.dydx.account_endpoints import AccountEndpoints
 from simulated_venues.dydx.candles import RESOLUTION_MS
 from simulated_venues.dydx.indexer import Indexer
@@ -16,6 +17,7 @@ from simulated_venues.dydx.query import Query
 from simulated_venues.dydx.records import (
     Condition,
     Filled,
+    Moment,
     OrderFlags,
     OrderStatus,
     PositionChanged,
@@ -49,6 +51,15 @@ class Notebook:
         return [contents for each, _, contents in self.heard if each == channel]
 
 
+class TickingClock(VenueClock):
+    """A millisecond later at every question."""
+
+    ticks = itertools.count(NOW)
+
+    def now_ms(self):
+        return next(self.ticks)
+
+
 @pytest.fixture(name="source", scope="module")
 def source_fixture(make_settings):
     return SimulatedMarket(make_settings())
@@ -64,6 +75,12 @@ def venue_fixture(source):
 
 def advance(venue, blocks=1):
     return [event for _ in range(blocks) for event in venue.make_block(venue.moment.at_ms + BLOCK_MS)]
+
+
+def restore(indexer, venue):
+    """Let an indexer read a venue's blocks again."""
+    blocks = [(moment, events) for moment, events in venue.blocks if events]
+    indexer.restore(blocks, venue.moment, [moment for moment, _ in venue.blocks])
 
 
 def market_order(venue, client_id, side=Side.BUY, quantity=500, who=ALICE):
@@ -255,7 +272,7 @@ def test_reading_the_blocks_again_gives_the_same_indexer(venue, source):
     while venue.moment.at_ms < NOW + 31_000:
         advance(venue)
     again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
-    again.restore([(moment, events) for moment, events in venue.blocks if events], venue.moment)
+    restore(again, venue)
 
     for account, events in venue.indexer.ledger.accounts.items():
         assert again.ledger.accounts[account] == events
@@ -266,13 +283,44 @@ def test_reading_the_blocks_again_gives_the_same_indexer(venue, source):
         assert candles[0] == candles[1]
 
 
+def test_heights_of_the_past_stay_the_same_when_blocks_are_read_again(venue):
+    for k in range(120):
+        venue.make_block(venue.moment.at_ms + 100 + 1_900 * (k % 3))
+    again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
+    restore(again, venue)
+    btc = venue.listing.markets[0]
+    live, later = (each.markets.latest_trades(btc, 100, 2**52) for each in (venue.indexer, again))
+
+    assert len({each["createdAtHeight"] for each in live}) > 10
+    assert later == live
+
+
+def test_heights_before_a_chain_are_counted_from_its_first_block(venue):
+    made = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
+    made.restore([], Moment(height=venue.moment.height - 1, at_ms=venue.moment.at_ms - 1_777), [])
+    assumed = made.heights.at(NOW - 100_000)
+    made.commit(venue.moment, [])
+    again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
+    again.restore([], venue.moment, [venue.moment])
+
+    assert assumed > 1
+    assert made.heights.at(NOW - 100_000) == again.heights.at(NOW - 100_000)
+
+
+def test_a_clock_that_goes_on_shows_nothing_after_the_block(venue):
+    indexer = Indexer(venue.listing, TickingClock(venue.faults), venue.faults, BLOCK_MS)
+    indexer.commit(venue.moment, [])
+
+    assert {indexer.markets.until_ms(market) for market in venue.listing.markets} == {venue.moment.at_ms + 1}
+
+
 def test_blocks_that_are_read_again_are_no_strikes_of_hidden_fills(venue):
     venue.deposit(ALICE, 100_000)
     advance(venue)
     trade(venue)
     venue.faults.start(Fault(kind="hide_fills", count=1))
     again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
-    again.restore(venue.blocks, venue.moment)
+    restore(again, venue)
 
     assert [fault["struck"] for fault in venue.faults.describe()] == [0]
 

@@ -64,6 +64,7 @@ def test_a_block_comes_back_as_it_was_written(store, tmp_path):
     again = reopened(store, tmp_path)
 
     assert again.last_block() == again.block(10) == FIRST
+    assert list(again.moments()) == [FIRST]
     assert list(again.events()) == [(FIRST, list(block(FIRST).events))]
     assert {row for _, row in again.rows()} == {change.row for change in changes}
     assert again.signers() == {"dydx1owner": signer}
