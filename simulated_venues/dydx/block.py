@@ -1,6 +1,6 @@
 """A block while it is made: its moment, what faults do to it, the prices it sees, and the events it gathers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -18,11 +18,12 @@ class Tampering:
 
     Attributes:
         fill_ppm: of what an order could be filled by a match with everything at hand, or a resting order by one trade,
-            it gets this part, in millionths, rounded down to a step but one step at least.
+            it gets this part, in millionths, rounded down to a step but one step at least; None: all of it. It is asked
+            only when there is something to match.
         oracle_ppm: the oracle price is this many millionths of the true one.
     """
 
-    fill_ppm: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
+    fill_ppm: Callable[[str], int | None] = _NOTHING.get
     oracle_ppm: Mapping[str, int] = field(default_factory=lambda: _NOTHING)
 
 
@@ -75,10 +76,10 @@ class Block:
             book = self._books[market.clob_pair_id] = self.background.book(market, self.moment.at_ms)
         return book
 
-    def fillable(self, market: Market, quantums: int) -> int:
-        """What of a quantity may be filled, after faults."""
-        part = self.tampering.fill_ppm.get(market.ticker)
-        if part is None or not quantums:
-            return quantums
+    def fillable(self, market: Market, wanted: int, at_hand: int) -> int:
+        """What may be filled of what is wanted: all, but a part of what there is to match when a fault is on."""
+        part = self.tampering.fill_ppm(market.ticker) if at_hand else None
+        if part is None:
+            return wanted
         step = market.step_base_quantums
-        return min(quantums, max(step, quantums * part // PPM // step * step))
+        return min(at_hand, max(step, at_hand * part // PPM // step * step))

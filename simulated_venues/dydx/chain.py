@@ -8,7 +8,7 @@ block afterwards goes through the time that was missed.
 import asyncio
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -21,7 +21,6 @@ from simulated_venues.dydx.mempool import Mempool
 from simulated_venues.dydx.records import (
     Background,
     Event,
-    Filled,
     Market,
     Moment,
     OrderChanged,
@@ -212,7 +211,6 @@ class Chain:
         )
         self._commit(moment, tampering)
         self.mempool.told.clear()
-        self._count_strikes(events, tampering)
         self.audience.commit(moment, [event for event in events if not _is_told(event, told)], self._oracles)
         return moment
 
@@ -244,24 +242,25 @@ class Chain:
         return self.exchange.deposit(subaccount, quote_quantums, moment, digest)
 
     def _tampering(self) -> Tampering:
-        """What faults do to the next block; see `_count_strikes`."""
-        fills, oracles = dict[str, int](), dict[str, int]()
+        """What faults do to the next block."""
+        oracles = dict[str, int]()
         for market in self.markets.values():
-            partial = self.faults.active("partial_fills", market.ticker)
-            if partial and (partial.share == 1 or self.faults.take("partial_fills", market.ticker)):
-                fills[market.ticker] = round(partial.value * PPM)
             jump = self.faults.active("oracle_jump", market.ticker)
             if jump:
                 oracles[market.ticker] = max(0, round((1 + jump.value) * PPM))
-        return Tampering(fill_ppm=fills, oracle_ppm=oracles)
+        return Tampering(fill_ppm=self._fill_parts(), oracle_ppm=oracles)
 
-    def _count_strikes(self, events: Sequence[Event], tampering: Tampering) -> None:
-        """A fault of every fill strikes with each block that has fills; one of a share was counted when drawn."""
-        for pair in {event.clob_pair_id for event in events if isinstance(event, Filled)}:
-            ticker = self.markets[pair].ticker
-            fault = self.faults.active("partial_fills", ticker)
-            if fault and fault.share == 1 and ticker in tampering.fill_ppm:
-                self.faults.take("partial_fills", ticker)
+    def _fill_parts(self) -> Callable[[str], int | None]:
+        """Which part of a match a fault leaves: it strikes a block, or does not, with the first match of a market."""
+        drawn = dict[str, int | None]()
+
+        def fill_ppm(ticker: str) -> int | None:
+            if ticker not in drawn:
+                fault = self.faults.take("partial_fills", ticker)
+                drawn[ticker] = round(fault.value * PPM) if fault else None
+            return drawn[ticker]
+
+        return fill_ppm
 
     def _keep_signers(self) -> None:
         """Write new accounts before anybody is told of them."""

@@ -4,7 +4,9 @@ What was taken stays taken until the level is set anew, which its `since_ms` sho
 while (the best price moved) and comes back with the same `since_ms` is the same level.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from simulated_venues.dydx.block import Block
 from simulated_venues.dydx.records import LevelTaken, Market, Side
@@ -39,6 +41,14 @@ class DisplayedSide:
                 return self._best
             self._best += 1
         return None
+
+    def within(self, accepts: Callable[[int], bool]) -> int:
+        """What is left of the levels whose prices somebody accepts."""
+        first = self.best()
+        if first is None:
+            return 0
+        found = takewhile(lambda place: accepts(self.subticks[place]), range(first, len(self.subticks)))
+        return sum(self.quantums[place] for place in found)
 
     def at(self, subticks: int) -> int:
         """What is left at a price."""

@@ -49,7 +49,7 @@ class Matching:
         Returns:
             Why the taker must not go on (nothing of it may rest), or None.
         """
-        left = block.fillable(market, taker.wanted)
+        left = block.fillable(market, taker.wanted, self._at_hand(block, market, taker))
         while left > 0:
             offer = self._best_offer(block, market, taker)
             if offer is None:
@@ -128,6 +128,17 @@ class Matching:
             return None
         return offer if taker.would_take(offer.subticks) else None
 
+    def _at_hand(self, block: Block, market: Market, taker: Part) -> int:
+        """What a taker could be filled of all that is offered to it."""
+        other = OTHER_SIDE[taker.side]
+        offered = self.liquidity.side(block, market, other).within(taker.would_take)
+        for maker in self.orders.book(market.clob_pair_id, other):
+            if not taker.would_take(maker.order.subticks):
+                break
+            if maker.order.order_id.subaccount != taker.subaccount:
+                offered += maker.remaining
+        return self.settlement.reducible(taker, min(taker.wanted, offered))
+
     def _take_level(self, block: Block, market: Market, taker: Part, offer: _Offer, quantums: int) -> int | None:
         """Quantums taken from the background; None if the taker can't afford them."""
         if self.settlement.match(block, market, (taker,), quantums, offer.subticks) is not None:
@@ -168,7 +179,9 @@ class Matching:
                 left -= self._fill_resting(block, market, working, left, on_tape=True)
 
     def _fill_from_levels(self, block: Block, market: Market, working: Working, levels: DisplayedSide) -> None:
-        left = block.fillable(market, working.remaining)
+        part = Part.maker(working)
+        at_hand = self.settlement.reducible(part, min(working.remaining, levels.within(part.would_take)))
+        left = block.fillable(market, working.remaining, at_hand)
         while left > 0:
             place = levels.best()
             if place is None or not crosses(working.order, levels.subticks[place]):
@@ -185,10 +198,9 @@ class Matching:
         if self.orders.working.get(working.order.order_id) is not working:
             return 0
         part = Part.maker(working)
-        quantums = min(offered, working.remaining)
+        quantums = self.settlement.reducible(part, min(offered, working.remaining))
         if on_tape:
-            quantums = block.fillable(market, quantums)
-        quantums = self.settlement.reducible(part, quantums)
+            quantums = block.fillable(market, quantums, quantums)
         if not quantums:
             self.settlement.remove(block, working, RemovalReason.REDUCE_ONLY_RESIZE)
             return 0

@@ -83,7 +83,7 @@ class RandomTrading:
         if not self.faults or self._random.random() > 0.05:
             return UNTAMPERED
         return Tampering(
-            fill_ppm={"BTC-USD": 400_000}, oracle_ppm={"ETH-USD": self._random.randint(970_000, 1_030_000)}
+            fill_ppm={"BTC-USD": 400_000}.get, oracle_ppm={"ETH-USD": self._random.randint(970_000, 1_030_000)}
         )
 
     def _place(self) -> tuple[Order | None, list[Event]]:

@@ -277,6 +277,18 @@ def test_a_late_fill_is_not_counted_for_an_order_that_waits_for_its_trigger(hand
     assert [fault["struck"] for fault in hand.faults.describe()] == [0]
 
 
+@pytest.mark.parametrize("share", [0.999, 1])
+def test_a_fault_of_fills_is_counted_in_blocks_with_matches_alone(hand, share):
+    hand.faults.start(Fault(kind="partial_fills", value=0.4, share=share, count=5))
+    for _ in range(3):
+        hand.chain.make_block()
+    hand.place(price=40_001, time_in_force=IOC)
+    hand.chain.make_block()
+
+    assert hand.audience.changes()[-1].filled_quantums == 4_000_000
+    assert [fault["struck"] for fault in hand.faults.describe()] == [1]
+
+
 def test_an_oracle_jump_is_part_of_the_block(hand):
     hand.faults.start(Fault(kind="oracle_jump", value=-0.2))
     hand.chain.make_block()

@@ -180,7 +180,7 @@ def test_prices_of_the_background_that_cross_an_order_without_a_trade_fill_it_at
 
 def test_a_fault_gives_a_match_only_a_part_and_the_next_block_the_rest():
     scene = Scene()
-    scene.next(Tampering(fill_ppm={"BTC-USD": 400_000}))
+    scene.next(Tampering(fill_ppm={"BTC-USD": 400_000}.get))
     scene.place(order(1, Side.SELL, 10, 40_000))
     part = scene.place(order(2, Side.BUY, 10, 40_000, who=BOB))
     rest = scene.next()
@@ -190,12 +190,34 @@ def test_a_fault_gives_a_match_only_a_part_and_the_next_block_the_rest():
     assert not scene.resting()
 
 
+def test_the_part_that_a_fault_gives_is_of_what_there_is_to_match():
+    scene = Scene()
+    scene.background.asks = [(40_001, 10, 0), (40_009, 100, 0)]
+    scene.next(Tampering(fill_ppm={"BTC-USD": 400_000}.get))
+    taken = scene.place(order(1, Side.BUY, 50, 40_001))
+    scene.background.asks = [(40_000, 5, scene.moment.at_ms + 500)]
+    crossed = scene.next(Tampering(fill_ppm={"BTC-USD": 400_000}.get))
+
+    assert filled(taken) == [("alice", "TAKER", 4, 40_001)]
+    assert filled(crossed) == [("alice", "MAKER", 2, 40_001)]
+
+
+def test_a_fault_is_asked_for_its_part_only_when_there_is_something_to_match():
+    scene, asked = Scene(), []
+    scene.next(Tampering(fill_ppm=asked.append))
+    scene.place(order(1, Side.BUY, 50, 40_000))
+    before = list(asked)
+    scene.place(order(2, Side.BUY, 50, 40_001))
+
+    assert (before, asked) == ([], ["BTC-USD"])
+
+
 def test_a_resting_order_gets_a_part_of_each_trade_under_the_fault():
     scene = Scene()
     scene.place(order(1, Side.BUY, 10, 40_000))
     scene.background.tape = [(scene.moment.at_ms + 100, Side.SELL, 10, 40_000)]
 
-    assert filled(scene.next(Tampering(fill_ppm={"BTC-USD": 500_000}))) == [("alice", "MAKER", 5, 40_000)]
+    assert filled(scene.next(Tampering(fill_ppm={"BTC-USD": 500_000}.get))) == [("alice", "MAKER", 5, 40_000)]
 
 
 def test_names_of_fills_depend_on_block_and_place_alone():
