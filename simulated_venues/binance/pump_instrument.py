@@ -97,16 +97,18 @@ class InstrumentPump:
         await self._trades.begin(self._market_ms)
 
     async def _send_while_heard(self) -> None:
+        """Send what becomes due; no wait is longer than a step, because the clock may be set meanwhile."""
         stood_still = False
         while self._is_heard():
-            stands_still = self.clock.faults.active("stale_prices", self.instrument.symbol) is not None
+            stands_still = self.clock.stands_still(self.instrument.symbol)
             now = self._now()
             if (stood_still and not stands_still) or abs(now - self._market_ms) > _LONGEST_DELAY_MS:
                 await self._leap(now // BOOK_STEP_MS)
             stood_still = stands_still
             await self._catch_up(now)
             next_ms = min(self._trades.due_ms, (self._step + 1) * BOOK_STEP_MS, self._prepare_step())
-            await asyncio.sleep(max(_IDLE_SECONDS if stands_still else 0.0, (next_ms - self._now()) / 1_000))
+            wait_ms = min(next_ms - self._now(), BOOK_STEP_MS)
+            await asyncio.sleep(max(_IDLE_SECONDS if stands_still else 0.0, wait_ms / 1_000))
 
     async def _catch_up(self, now_ms: int) -> None:
         """Send all moments up to and including an instant, in order."""

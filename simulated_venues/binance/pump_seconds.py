@@ -73,10 +73,14 @@ class SecondPump:
             self._publish(every_mini, minis)
 
     async def _seconds(self) -> AsyncIterator[int]:
-        """Seconds since 1970 as the clock reaches them, in order; the missed ones too."""
+        """Seconds since 1970 as the clock reaches them, in order; the missed ones too.
+
+        No wait is longer than one, because the clock may be set meanwhile.
+        """
         second = self.clock.now_ms() // _SECOND_MS
         while True:
-            await self.clock.sleep_until((second + 1) * _SECOND_MS)
+            wait_ms = min((second + 1) * _SECOND_MS - self.clock.now_ms(), _SECOND_MS)
+            await asyncio.sleep(max(0.0, wait_ms / 1_000))
             now = self.clock.now_ms() // _SECOND_MS
             if abs(now - second) > _LONGEST_DELAY_SECONDS:
                 second = now - 1
@@ -86,7 +90,7 @@ class SecondPump:
 
     def _mark(self, instrument: SimulatedInstrument, at_ms: int) -> messages.Payload:
         """The mark price at a second, or where the market stands still."""
-        market_ms = min(at_ms, self.clock.market_ms(instrument.symbol))
+        market_ms = self.clock.in_market(min(at_ms, self.clock.market_ms(instrument.symbol)))
         fair = fair_price(self.source, instrument.instrument_id, market_ms)
         return messages.mark_price(instrument, fair, self.clock.now_ms())
 

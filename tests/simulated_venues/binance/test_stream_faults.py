@@ -193,3 +193,23 @@ def test_a_clock_that_is_set_moves_the_stamps_and_the_stream_goes_on():
     message = asyncio.run(run())
 
     assert 0 <= message["E"] - message["T"] < 5_000
+
+
+async def receive_until_silent(socket):
+    while True:
+        await socket.receive(timeout=1.5)
+
+
+@pytest.mark.parametrize("stream", ["btcusdt@aggTrade", "!markPrice@arr@1s"])
+def test_a_clock_that_was_behind_holds_up_the_stream_no_longer_than_it_is(stream):
+    async def run():
+        async with serving() as venue, connected(f"{venue.ws_url}/ws/{stream}") as socket:
+            await receive(socket)
+            number = venue.faults.start(Fault(kind="clock_skew", value=-30_000))
+            with pytest.raises(TimeoutError):
+                await receive_until_silent(socket)
+            venue.faults.stop(number)
+            async with asyncio.timeout(5):
+                return await receive(socket)
+
+    assert asyncio.run(run())
