@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from simulated_venues.faults import Faults
+from simulated_venues.source import BOOK_STEP_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +16,12 @@ class VenueClock:
     Attributes:
         faults: `clock_skew` moves the clock.
         ahead_ms: how far ahead of the wall clock the venue always is; for tests that look at tomorrow.
+        span_ms: first instant and end of the market, as `MarketSource.span_ms`; before and after it stands still.
     """
 
     faults: Faults
     ahead_ms: int = 0
+    span_ms: tuple[int, int] | None = None
 
     def now_ms(self) -> int:
         """Milliseconds since 1970."""
@@ -28,7 +31,22 @@ class VenueClock:
     def market_ms(self, name: str) -> int:
         """The instant at which the market of a symbol or ticker stands: now, unless its prices are stale."""
         seconds = self.faults.seconds_active("stale_prices", name)
-        return self.now_ms() - (round(seconds * 1_000) if seconds is not None else 0)
+        return self.in_market(self.now_ms() - (round(seconds * 1_000) if seconds is not None else 0))
+
+    def in_market(self, at_ms: int) -> int:
+        """An instant, or the nearest one of the market: a recording begins and ends.
+
+        The first is a step of the book, so that whoever looks at the step that an instant lies in stays inside.
+        """
+        if self.span_ms is None:
+            return at_ms
+        begin, end = self.span_ms
+        return min(max(at_ms, -(-begin // BOOK_STEP_MS) * BOOK_STEP_MS), end - 1)
+
+    def stands_still(self, name: str) -> bool:
+        """Whether the market of a symbol or ticker does not move: stale, not begun, or over."""
+        now = self.now_ms()
+        return self.in_market(now) != now or self.faults.active("stale_prices", name) is not None
 
     async def sleep_until(self, at_ms: float) -> None:
         """Wait until the clock shows an instant; at once if it is past."""

@@ -53,7 +53,9 @@ def embedded[V: Venue](venue: V) -> Iterator[V]:
         asyncio.run_coroutine_threadsafe(venue.start(), loop).result(START_SECONDS)
         yield venue
     finally:
-        asyncio.run_coroutine_threadsafe(venue.stop(), loop).result(START_SECONDS)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        try:
+            asyncio.run_coroutine_threadsafe(venue.stop(), loop).result(START_SECONDS)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()

@@ -73,7 +73,12 @@ class DepthFeed:
         return self._state(at_ms).book
 
     def prepare(self, step: int, inside_ms: Sequence[int]) -> None:
-        """Make what `advance` will need at a step before it is due, so that it is sent without delay then."""
+        """Make what `advance` will need at a step before it is due, so that it is sent without delay then.
+
+        Nothing at the end of a recording, after which there is no step.
+        """
+        if self.source.span_ms is not None and step * BOOK_STEP_MS >= self.source.span_ms[1]:
+            return
         self._prepared = (step, tuple(inside_ms), self._step_change(step, inside_ms))
 
     def is_prepared(self, step: int) -> bool:

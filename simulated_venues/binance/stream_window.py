@@ -87,10 +87,14 @@ class TradeFeed:
 
 
 def _read_window(source: MarketSource, instrument_id: str, first_ms: int) -> Window:
-    """The window from `first_ms` on; also lets the source make what else is needed there."""
-    first, last = instant(first_ms), instant(first_ms + WINDOW_MS)
+    """The window from `first_ms` on, as far as the source goes; also lets it make what else is needed there."""
+    last_ms = next_ms = first_ms + WINDOW_MS
+    if source.span_ms is not None:
+        end = source.span_ms[1]
+        first_ms, last_ms, next_ms = min(first_ms, end), min(last_ms, end), min(next_ms, end - 1)
+    first, last = instant(first_ms), instant(last_ms)
     source.fair_prices(instrument_id, first, last)
-    source.book(instrument_id, last)
+    source.book(instrument_id, instant(next_ms))
     trades, quotes = source.trades(instrument_id, first, last), source.quotes(instrument_id, first, last)
     return _trade_rows(trades), _quote_rows(quotes)
 

@@ -1,6 +1,7 @@
 """A simulated Binance USDⓈ-M Futures: archive, REST, streams, control endpoint and page on one port of loopback."""
 
 import asyncio
+import logging
 import time
 from dataclasses import dataclass, field
 
@@ -18,9 +19,14 @@ from simulated_venues.binance.venue_state import describe_instrument
 from simulated_venues.clock import VenueClock
 from simulated_venues.control import control_routes
 from simulated_venues.faults import Fault, Faults
+from simulated_venues.settings import RAW_BARS_PER_DAY
 from simulated_venues.site import Site, fault_middleware
 from simulated_venues.source import MarketSource
 from simulated_venues.websocket import Hub
+
+_LOG = logging.getLogger(__name__)
+_PREPARED_PARTS = 20
+"""The next day of the market is made this part of a day before it begins."""
 
 
 @dataclass(slots=True)
@@ -45,9 +51,11 @@ class BinanceVenue:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _started_at: float = 0.0
     _requests: int = 0
+    _is_away: bool = False
+    _failure: str | None = None
 
     def __post_init__(self) -> None:
-        self._clock = VenueClock(self._faults, self.ahead_ms)
+        self._clock = VenueClock(self._faults, self.ahead_ms, self.source.span_ms)
         self._site = Site(self.settings.port)
         self._pump = Pump(self.source, self._clock, self._hub)
         self._faults.listeners.append(self._on_fault)
@@ -89,6 +97,7 @@ class BinanceVenue:
         await asyncio.to_thread(self.describe)
         await self._site.start(self._application())
         self._pump.start()
+        self._tasks.add(asyncio.create_task(self._prepare_days()))
 
     async def stop(self) -> None:
         """Close every connection and listen no longer."""
@@ -107,6 +116,7 @@ class BinanceVenue:
             "venue": self.name,
             "started_at": self._started_at,
             "now_ms": self._clock.now_ms(),
+            "failure": self._failure,
             "raw_interval_ms": self.source.raw_interval_ms,
             "source": self.source.identity,
             "instruments": [
@@ -143,6 +153,17 @@ class BinanceVenue:
 
         return count
 
+    async def _prepare_days(self) -> None:
+        """Make the next day of the market in another thread before it begins: the first answer of it is quick then."""
+        day_ms = RAW_BARS_PER_DAY * self.source.raw_interval_ms
+        while True:
+            begins_ms = (self._clock.now_ms() // day_ms + 1) * day_ms
+            await self._clock.sleep_until(begins_ms - day_ms // _PREPARED_PARTS)
+            for instrument in symbols(self.source).values():
+                at_ms = self._clock.in_market(begins_ms)
+                await asyncio.to_thread(describe_instrument, self.source, instrument, at_ms)
+            await self._clock.sleep_until(begins_ms + 1)
+
     def _on_fault(self, fault: Fault) -> None:
         """Carry out what happens once, in the venue's loop: a fault may be started from any thread."""
         loop = self._loop
@@ -150,13 +171,24 @@ class BinanceVenue:
             loop.call_soon_threadsafe(self._run, fault)
 
     def _run(self, fault: Fault) -> None:
+        if fault.kind == "restart":
+            if self._is_away:
+                return
+            self._is_away = True
         task = asyncio.create_task(self._restart(fault.value) if fault.kind == "restart" else self._hub.close_all())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def _restart(self, seconds: float) -> None:
         """Be away; then listen again at the same port, with the market where it has got to meanwhile."""
-        await self._hub.close_all()
-        await self._site.stop()
-        await asyncio.sleep(seconds)
-        await self._site.start(self._application())
+        try:
+            await self._hub.close_all()
+            await self._site.stop()
+            await asyncio.sleep(seconds)
+            await self._site.start(self._application())
+            self._failure = None
+        except Exception as error:
+            _LOG.exception("simulated Binance: it did not come back from its restart")
+            self._failure = str(error)
+        finally:
+            self._is_away = False

@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+import logging
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
 import msgspec
@@ -31,6 +33,7 @@ from simulated_venues.faults import Fault, Faults
 from simulated_venues.site import Site, fault_middleware
 from simulated_venues.source import MarketSource
 
+_LOG = logging.getLogger(__name__)
 _PREPARED_PARTS = 20
 """The next day of the market is made this part of a day before it begins."""
 
@@ -67,12 +70,14 @@ class DydxVenue:
     _grpc_port: int = field(init=False)
     _run: _Run | None = None
     _loop: asyncio.AbstractEventLoop | None = None
-    _restarts: set[asyncio.Task[None]] = field(default_factory=set)
+    _restarting: asyncio.Task[None] | None = None
+    _changing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _failure: str | None = None
     _started_at: float = 0.0
     _requests: int = 0
 
     def __post_init__(self) -> None:
-        self._clock = VenueClock(self._faults, self.ahead_ms)
+        self._clock = VenueClock(self._faults, self.ahead_ms, self.source.span_ms)
         self._listing = Listing(self.source, markets_of(self.source))
         self._site = Site(self.settings.port)
         self._grpc_port = self.settings.grpc_port
@@ -125,9 +130,11 @@ class DydxVenue:
 
     async def stop(self) -> None:
         """Close every connection and listen no longer; all that was committed is on disk."""
-        for task in tuple(self._restarts):
-            task.cancel()
-        await asyncio.gather(*self._restarts, return_exceptions=True)
+        async with self._changing:
+            if self._restarting is not None:
+                self._restarting.cancel()
+        if self._restarting is not None:
+            await asyncio.gather(self._restarting, return_exceptions=True)
         await self._stop()
 
     def describe(self) -> dict[str, object]:
@@ -139,7 +146,7 @@ class DydxVenue:
             "started_at": self._started_at,
             "now_ms": self._clock.now_ms(),
             "height": chain.last_block.height,
-            "failure": chain.failure,
+            "failure": chain.failure or self._failure,
             "raw_interval_ms": self.source.raw_interval_ms,
             "source": self.source.identity,
             "instruments": [
@@ -170,10 +177,11 @@ class DydxVenue:
             await self._stop()
             store.close()
             raise
+        self._failure = None
         run.tasks += [
-            asyncio.create_task(run.chain.run()),
-            asyncio.create_task(run.sockets.run()),
-            asyncio.create_task(self._prepare_days()),
+            self._begin(run.chain.run(), "the chain"),
+            self._begin(run.sockets.run(), "what tells of order books"),
+            self._begin(self._prepare_days(), "what makes the next day"),
         ]
 
     async def _stop(self) -> None:
@@ -241,16 +249,29 @@ class DydxVenue:
             self._loop.call_soon_threadsafe(self._begin_restart, fault)
 
     def _begin_restart(self, fault: Fault) -> None:
-        self._faults.take("restart")
-        task = asyncio.create_task(self._restart(fault.value))
-        self._restarts.add(task)
-        task.add_done_callback(self._restarts.discard)
+        if self._run is None or (self._restarting is not None and not self._restarting.done()):
+            return
+        self._restarting = self._begin(self._restart(fault.value), "a restart")
 
     async def _restart(self, seconds: float) -> None:
-        """Be away; then come back at the same ports with what was committed."""
-        await self._stop()
+        """Be away; then come back at the same ports with what was committed. `stop` never cuts a half of it short."""
+        async with self._changing:
+            await self._stop()
         await asyncio.sleep(seconds)
-        await self._start()
+        async with self._changing:
+            await self._start()
+
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Start a task that nobody waits for: its failure is logged, and told by `describe`."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._failure = f"{task.get_name()}: {type(error).__name__}: {error}"
+            _LOG.error("simulated dYdX: %s has failed", task.get_name(), exc_info=error)
 
     def _running(self) -> _Run:
         if self._run is None:

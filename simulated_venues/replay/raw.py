@@ -173,8 +173,10 @@ class RawReplay:
         return cut_columns(nothing, none, first, last)
 
     def fair_prices(self, instrument_id: str, first: datetime, last: datetime) -> FairPrices:
-        """The last trade's price as mark and index, at the minutes in the span."""
-        at_ms = self._instants(instrument_id, first, last, 1)
+        """The last trade's price as mark and index, at the recording's begin and at the minutes in the span."""
+        at_ms, begin = self._instants(instrument_id, first, last, 1), self._span[0]
+        if begin % MINUTE_MS and to_milliseconds(first) <= begin < to_milliseconds(last):
+            at_ms = np.append(begin, at_ms)
         price = self._prices_at(at_ms)
         return FairPrices(at_ms=at_ms, premium=np.zeros(len(at_ms)), index_price=price, mark_price=price)
 
