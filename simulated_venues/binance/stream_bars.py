@@ -109,7 +109,7 @@ class KlineFeed:
     instrument_id: str
     intervals: dict[str, Interval] = field(init=False)
     _growing: dict[str, _Growing] = field(default_factory=dict)
-    _reading: dict[str, asyncio.Task[StreamBar]] = field(default_factory=dict)
+    _reading: dict[str, asyncio.Task[StreamBar | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.intervals = served_intervals(self.source.raw_interval_ms)
@@ -129,7 +129,9 @@ class KlineFeed:
                 self._reading[name] = asyncio.create_task(asyncio.to_thread(begin_bar, *asked))
             elif self._reading[name].done():
                 del self._reading[name]
-                self._growing[name] = _Growing(begin_bar(*asked))
+                begun = begin_bar(*asked)
+                if begun is not None:
+                    self._growing[name] = _Growing(begun)
 
     def forget(self) -> None:
         """Tell of none."""
@@ -146,9 +148,20 @@ class KlineFeed:
         closed = []
         for name, growing in self._growing.items():
             if growing.bar.closed_at_ms <= at_ms:
-                closed.append((name, growing.bar))
+                bar = self._closed(name, growing.bar)
+                if bar is not None:
+                    closed.append((name, bar))
                 growing.bar, growing.has_grown = growing.bar.next(), False
         return closed
+
+    def _closed(self, name: str, bar: StreamBar) -> StreamBar | None:
+        """A kline as history will tell it.
+
+        A recording states money that its drawn trades only come near, and has no kline of a minute that it cuts.
+        """
+        if self.source.span_ms is None:
+            return bar
+        return _read_bar(self.source, self.instrument_id, self.intervals[name], bar.opened_at_ms, bar.closed_at_ms)
 
     def grown(self, at_ms: int) -> list[tuple[str, StreamBar]]:
         """Klines that grew and were not told of for a while, as they are now."""
@@ -160,11 +173,23 @@ class KlineFeed:
         return found
 
 
-def begin_bar(source: MarketSource, instrument_id: str, interval: Interval, at_ms: int) -> StreamBar:
-    """The kline that is open just before an instant, with the trades before it; it may close at the instant."""
+def begin_bar(source: MarketSource, instrument_id: str, interval: Interval, at_ms: int) -> StreamBar | None:
+    """The kline that is open just before an instant, with the trades before it; it may close at the instant.
+
+    None before the first trade of a recording.
+    """
     opened_at_ms = (at_ms - 1) // interval.length_ms * interval.length_ms
-    rows = klines(source, instrument_id, interval, opened_at_ms, opened_at_ms + 1, at_ms - 1)
+    return _read_bar(source, instrument_id, interval, opened_at_ms, at_ms - 1)
+
+
+def _read_bar(
+    source: MarketSource, instrument_id: str, interval: Interval, opened_at_ms: int, now_ms: int
+) -> StreamBar | None:
+    """The kline that opens at an instant, as history tells it at another; None if there is none."""
+    rows = klines(source, instrument_id, interval, opened_at_ms, opened_at_ms + 1, now_ms)
     bars = rows.bars
+    if not len(bars):
+        return None
     return StreamBar(
         opened_at_ms=opened_at_ms,
         closed_at_ms=opened_at_ms + interval.length_ms,
