@@ -24,6 +24,11 @@ class _State:
     matches: list[MarketTraded] = field(default_factory=list)
     settled: dict[int, FundingSettled] = field(default_factory=dict)
 
+    def matches_in(self, first_ms: int, last_ms: int) -> list[MarketTraded]:
+        """Matches of accounts in [first, last), in order."""
+        start, stop = (bisect_left(self.matches, at_ms, key=_traded_ms) for at_ms in (first_ms, last_ms))
+        return self.matches[start:stop]
+
 
 @dataclass(slots=True)
 class MarketData:
@@ -87,11 +92,10 @@ class MarketData:
         """Trades before an instant, newest first: the background's and matches of accounts."""
         state, found = self._states[market.ticker], list[Json]()
         last = min(before_ms, state.until_ms)
-        matches = [(each.moment.at_ms, match_document(each, market)) for each in state.matches]
         end, span = last, self.listing.source.raw_interval_ms
         while len(found) < limit and last - end < _HISTORY_DAYS * self.listing.day_ms:
             start = end - span
-            mine = [document for at_ms, document in matches if start <= at_ms < end]
+            mine = [match_document(each, market) for each in state.matches_in(start, end)]
             both = self.trades(market, start, end) + mine
             found.extend(sorted(reversed(both), key=lambda trade: str(trade["createdAt"]), reverse=True))
             end, span = start, span * 2
@@ -100,12 +104,13 @@ class MarketData:
     def read_candles(self, market: Market, resolution: str, span_ms: tuple[int, int], limit: int) -> list[Json]:
         """Candles that start in [first, last), newest first, `limit` at most."""
         state, length = self._states[market.ticker], RESOLUTION_MS[resolution]
-        last = min(span_ms[1], state.until_ms)
-        matches = [_match(each, market) for each in tuple(state.matches)]
-        found = list[Json]()
+        # Once, and before the matches are read: blocks come meanwhile, and candles that are over are kept.
+        until = state.until_ms
+        last, found = min(span_ms[1], until), list[Json]()
         while len(found) < limit and last > span_ms[0]:
             first = max(span_ms[0], (last // length - limit + len(found)) * length)
-            candles = self.candles.read(market, resolution, (first, last), state.until_ms, matches)
+            matches = [_match(each, market) for each in state.matches_in(first, min(until, last + length))]
+            candles = self.candles.read(market, resolution, (first, last), until, matches)
             found.extend(candles)
             if not candles:
                 break
@@ -134,8 +139,7 @@ class MarketData:
         state = self._states[market.ticker]
         now, before = state.until_ms, state.until_ms - self.listing.day_ms
         money, trades = self.listing.volume(market, before, now)
-        since = bisect_left(state.matches, before, key=lambda match: match.moment.at_ms)
-        mine = [_match(each, market) for each in state.matches[since:]]
+        mine = [_match(each, market) for each in state.matches_in(before, now)]
         money, trades = money + sum(price * size for _, price, size in mine), trades + len(mine)
         change = state.oracle_e8 - self.listing.oracle_e8(market, before)
         rate = self.listing.next_funding_rate_e12(market, now - 1)
@@ -182,6 +186,10 @@ def match_document(match: MarketTraded, market: Market) -> Json:
     """A match of accounts as a trade of the tape."""
     amounts = (match.quantums, match.subticks)
     return trade_document(market, match.trade_id, match.taker.value, amounts, match.kind, match.moment)
+
+
+def _traded_ms(match: MarketTraded) -> int:
+    return match.moment.at_ms
 
 
 def _match(match: MarketTraded, market: Market) -> Match:
