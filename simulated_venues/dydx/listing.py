@@ -4,6 +4,7 @@ A pure function of the source and of time. Of the source's trades every third or
 is off by a slow basis of a few basis points, in this venue's ticks and steps. The book stands around these trades.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -34,13 +35,19 @@ _DAYS_BACK = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Fair:
-    """A day's index prices (1e-8 USDC), premium over it at this venue, and open interest (quantums)."""
+    """A day's index prices (1e-8 USDC) and premium over it at this venue."""
 
     at_ms: Integers
     index_e8: Integers
     premium: Floats
-    interest_at_ms: Integers
-    interest_quantums: Integers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Interest:
+    """A day's open interest (quantums)."""
+
+    at_ms: Integers
+    quantums: Integers
 
 
 @dataclass(slots=True)
@@ -51,6 +58,7 @@ class Listing:
     markets: tuple[Market, ...]
     _tapes: dict[tuple[str, int], Tape] = field(default_factory=dict)
     _fairs: dict[tuple[str, int], _Fair] = field(default_factory=dict)
+    _interests: dict[tuple[str, int], _Interest] = field(default_factory=dict)
     _instruments: dict[str, SimulatedInstrument] = field(init=False)
     _keys: dict[str, np.uint64] = field(init=False)
 
@@ -78,6 +86,7 @@ class Listing:
         for market in self.markets:
             self._tape(market, at_ms // self.day_ms)
             self._fair(market, at_ms // self.day_ms)
+            self._interest(market, at_ms // self.day_ms)
 
     def book(self, market: Market, at_ms: int) -> Book:
         """The order book at an instant, in the market's ticks and steps."""
@@ -149,10 +158,10 @@ class Listing:
     def open_interest(self, market: Market, at_ms: int) -> int:
         """Base quantums open in the background."""
         for day in range(at_ms // self.day_ms, at_ms // self.day_ms - _DAYS_BACK, -1):
-            fair = self._fair(market, day)
-            row = int(np.searchsorted(fair.interest_at_ms, at_ms, side="right")) - 1
+            interest = self._interest(market, day)
+            row = int(np.searchsorted(interest.at_ms, at_ms, side="right")) - 1
             if row >= 0:
-                return int(fair.interest_quantums[row])
+                return int(interest.quantums[row])
         return 0
 
     def funding_rate_e12(self, market: Market, settled_at_ms: int) -> int:
@@ -224,19 +233,23 @@ class Listing:
         )
 
     def _tape(self, market: Market, day: int) -> Tape:
-        name = (market.instrument_id, day)
-        found = self._tapes.get(name)
-        if found is None:
-            found = self._tapes[name] = self._make_tape(market, day)
-            _forget(self._tapes, _KEPT_DAYS * len(self.markets))
-        return found
+        return self._kept(self._tapes, self._make_tape, market, day)
 
     def _fair(self, market: Market, day: int) -> _Fair:
+        return self._kept(self._fairs, self._make_fair, market, day)
+
+    def _interest(self, market: Market, day: int) -> _Interest:
+        return self._kept(self._interests, self._make_interest, market, day)
+
+    def _kept[Value](
+        self, kept: dict[tuple[str, int], Value], make: Callable[[Market, int], Value], market: Market, day: int
+    ) -> Value:
+        """A day of a market, made if it is not kept."""
         name = (market.instrument_id, day)
-        found = self._fairs.get(name)
+        found = kept.get(name)
         if found is None:
-            found = self._fairs[name] = self._make_fair(market, day)
-            _forget(self._fairs, _KEPT_DAYS * len(self.markets))
+            found = kept[name] = make(market, day)
+            _forget(kept, _KEPT_DAYS * len(self.markets))
         return found
 
     def _make_tape(self, market: Market, day: int) -> Tape:
@@ -254,18 +267,19 @@ class Listing:
     def _make_fair(self, market: Market, day: int) -> _Fair:
         first, last = map(instant, self._span(day))
         fair = self.source.fair_prices(market.instrument_id, first, last)
-        interest = self.source.open_interest(market.instrument_id, first, last)
         basis = basis_at(fair.at_ms, self._keys[market.instrument_id], self.source.raw_interval_ms)
         decimals = min(_ORACLE_DECIMALS, 15 + market.atomic_resolution)
-        lot = self._instruments[market.instrument_id].lot
-        steps = np.rint(interest.open_interest * (SHARE_OF_QUANTITY * float(lot / market.step))).astype(np.int64)
         return _Fair(
             at_ms=fair.at_ms,
             index_e8=np.rint(fair.index_price * 10.0**decimals).astype(np.int64) * 10 ** (_ORACLE_DECIMALS - decimals),
             premium=(1.0 + fair.premium) * (1.0 + basis) - 1.0,
-            interest_at_ms=interest.measured_at_ms,
-            interest_quantums=np.maximum(1, steps) * market.step_base_quantums,
         )
+
+    def _make_interest(self, market: Market, day: int) -> _Interest:
+        interest = self.source.open_interest(market.instrument_id, *map(instant, self._span(day)))
+        lot = self._instruments[market.instrument_id].lot
+        steps = np.rint(interest.open_interest * (SHARE_OF_QUANTITY * float(lot / market.step))).astype(np.int64)
+        return _Interest(at_ms=interest.measured_at_ms, quantums=np.maximum(1, steps) * market.step_base_quantums)
 
     def _span(self, day: int) -> tuple[int, int]:
         """A day of the market, cut where the source ends."""
@@ -279,4 +293,5 @@ class Listing:
 def _forget[Value](kept: dict[tuple[str, int], Value], most: int) -> None:
     """Let go of the oldest days: who reads history passes over them, the latest are asked for all the time."""
     while len(kept) > most:
-        kept.pop(min(kept, key=lambda name: name[1]), None)
+        # Other threads put days in meanwhile: the oldest is looked for in a copy, which is made at once.
+        kept.pop(min(tuple(kept), key=lambda name: name[1]), None)

@@ -1,7 +1,7 @@
 """The read model: what is served is what the blocks say, and nothing of blocks that were not read yet."""
 
 import itertools
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from simulated_venues.clock import VenueClock, iso
 from simulated_venues.dydx.account_endpoints import AccountEndpoints
 from simulated_venues.dydx.candles import RESOLUTION_MS
 from simulated_venues.dydx.indexer import Indexer
+from simulated_venues.dydx.listing import Listing
 from simulated_venues.dydx.query import Query
 from simulated_venues.dydx.records import (
     Condition,
@@ -49,6 +50,35 @@ class Notebook:
 
     def of(self, channel):
         return [contents for each, _, contents in self.heard if each == channel]
+
+
+class Interrupting(int):
+    """A number that lets something else happen when it is first compared, as another thread may at any time."""
+
+    def __new__(cls, value, happen):
+        made = super().__new__(cls, value)
+        made.happen = [happen]
+        return made
+
+    def __lt__(self, other):
+        while self.happen:
+            self.happen.pop()()
+        return int(self) < other
+
+
+@dataclass(frozen=True)
+class NotingMarket(SimulatedMarket):
+    """Notes what it is asked for."""
+
+    asked: list[str] = field(default_factory=list)
+
+    def trades(self, *request):
+        self.asked.append("trades")
+        return super().trades(*request)
+
+    def open_interest(self, *request):
+        self.asked.append("open interest")
+        return super().open_interest(*request)
 
 
 class TickingClock(VenueClock):
@@ -229,6 +259,25 @@ def test_candles_are_the_trades_of_their_time_and_nothing_after_now(venue, resol
         assert candle["trades"] == len(mine)
 
 
+def test_a_candle_that_is_read_while_blocks_come_is_kept_with_all_its_trades(venue):
+    venue.deposit(ALICE, 100_000)
+    advance(venue)
+    btc, ended_ms = venue.listing.markets[0], NOW + 30_000
+
+    def end_the_minute():
+        venue.place(market_order(venue, 1))
+        venue.make_block(ended_ms - 1)
+        venue.make_block(ended_ms + 100)
+
+    venue.indexer.markets.read_candles(btc, "1MIN", (Interrupting(NOW - 60_000, end_the_minute), 2**52), 10)
+    kept = venue.indexer.markets.read_candles(btc, "1MIN", (NOW - 60_000, 2**52), 10)
+    again = Indexer(venue.listing, venue.clock, venue.faults, BLOCK_MS)
+    restore(again, venue)
+
+    assert len(venue.blocks) == 4
+    assert kept == again.markets.read_candles(btc, "1MIN", (NOW - 60_000, 2**52), 10)
+
+
 def test_a_day_is_made_of_its_hours_and_the_mid_price_follows(venue):
     market = venue.listing.markets[1]
     (day, *_) = venue.indexer.markets.read_candles(market, "1DAY", (NOW // 86_400_000 * 86_400_000, 2**52), 10)
@@ -281,6 +330,22 @@ def test_reading_the_blocks_again_gives_the_same_indexer(venue, source):
     for name in ("1MIN", "1HOUR"):
         candles = [each.markets.read_candles(btc, name, (0, 2**52), 5) for each in (venue.indexer, again)]
         assert candles[0] == candles[1]
+
+
+def test_reading_old_blocks_again_asks_for_no_more_than_the_prices_of_their_days(make_settings):
+    source = NotingMarket(make_settings())
+    venue = IndexerVenue(source)
+    venue.make_block(NOW - 5 * 86_400_000)
+    venue.deposit(ALICE, 100_000)
+    advance(venue)
+    trade(venue)
+    venue.make_block(NOW)
+    again = Indexer(Listing(source, venue.listing.markets), venue.clock, venue.faults, BLOCK_MS)
+    source.asked.clear()
+    restore(again, venue)
+
+    assert source.asked == []
+    assert again.displayed == venue.indexer.displayed
 
 
 def test_heights_of_the_past_stay_the_same_when_blocks_are_read_again(venue):

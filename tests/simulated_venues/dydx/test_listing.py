@@ -1,5 +1,7 @@
 """The market as it trades on this venue: a pure function of the shared market, coherent, in the venue's units."""
 
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 import numpy as np
@@ -107,6 +109,20 @@ def test_the_oracle_is_the_index_price_and_funding_an_eighth_of_the_average_prem
     rate = listing.funding_rate_e12(market, NOW) / 1e12
     assert rate == pytest.approx(float(fair.premium[:-1].mean()) / 8, abs=0.0012 / 8)
     assert listing.next_funding_rate_e12(market, NOW - 1) / 1e12 == pytest.approx(rate, abs=1e-12)
+
+
+def test_threads_that_read_different_days_do_not_disturb_each_other(source):
+    listing = Listing(source, markets_of(source))
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            days = [NOW - day * DAY for day in range(400)]
+            prices = list(threads.map(lambda at_ms: listing.oracle_e8(listing.markets[0], at_ms), days))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert len(prices) == 400
 
 
 def test_volume_is_the_sum_over_trades_also_across_days(listing):
