@@ -39,6 +39,7 @@ VERSIONS = MappingProxyType(
 )
 """Channels, and the version of their messages."""
 
+_PARENT = "v4_parent_subaccounts"
 _WITHOUT_ID = ("v4_markets", "v4_block_height")
 _OPEN_ORDERS = ("OPEN", "UNTRIGGERED", "BEST_EFFORT_OPENED")
 _LIFETIME = Lifetime(connection_seconds=math.inf, ping_seconds=30.0, pong_seconds=45.0)
@@ -47,6 +48,13 @@ _FIRST_TRADES, _FIRST_CANDLES = 100, 100
 
 class _RefusedError(Exception):
     """What a client asks for does not exist; the message is for the client."""
+
+
+class _OfSubaccount(msgspec.Struct, rename="camel"):
+    """What a subaccount's parent is told: whose contents these are stands beside them."""
+
+    contents: msgspec.Raw
+    subaccount_number: int
 
 
 @dataclass(slots=True)
@@ -63,9 +71,13 @@ class _Connection:
     _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     def encode(self, stream: str, contents: str) -> str:
-        """Contents of a stream, JSON text, as a message."""
+        """Contents of a stream, JSON text, as a message; those for parents are of `_OfSubaccount`."""
         channel, _, name = stream.partition("/")
         batched = stream in self.batched
+        whose: Json = {}
+        if channel == _PARENT:
+            told = msgspec.json.decode(contents, type=_OfSubaccount)
+            contents, whose = bytes(told.contents).decode(), {"subaccountNumber": told.subaccount_number}
         body = {
             "type": "channel_batch_data" if batched else "channel_data",
             "connection_id": self.connection_id,
@@ -74,6 +86,7 @@ class _Connection:
             "channel": channel,
             "version": VERSIONS[channel],
             "contents": msgspec.Raw(f"[{contents}]".encode() if batched else contents.encode()),
+            **whose,
         }
         return msgspec.json.encode(body).decode()
 
@@ -106,7 +119,6 @@ class Sockets:
     faults: Faults
     seen: Seen
     hub: Hub = field(default_factory=Hub)
-    _connections: dict[Client, _Connection] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -120,13 +132,10 @@ class Sockets:
         socket = web.WebSocketResponse(compress=False, autoping=False)
         await socket.prepare(request)
         connection = _Connection(name_uuid("connection", next(self._numbers)))
-        client = Client(socket, self.faults, connection.encode, request.headers.get("User-Agent", "unknown client"))
-        self._connections[client] = connection
+        name = request.headers.get("User-Agent", "unknown client")
+        client = Client(socket, self.faults, connection.encode, name, request.transport)
         client.answer(connection.answer("connected"))
-        try:
-            await self.hub.serve(client, lambda text: self._receive(client, connection, text), _LIFETIME)
-        finally:
-            del self._connections[client]
+        await self.hub.serve(client, lambda text: self._receive(client, connection, text), _LIFETIME)
         return socket
 
     async def run(self) -> None:
@@ -182,9 +191,9 @@ class Sockets:
 
     def _tell_parent(self, name: str, contents: Json) -> None:
         owner, _, number = name.rpartition("/")
-        stream = f"v4_parent_subaccounts/{owner}/{int(number) % PARENTS}"
+        stream = f"{_PARENT}/{owner}/{int(number) % PARENTS}"
         if self.hub.listeners(stream):
-            self.hub.publish(stream, _json({**contents, "subaccountNumber": int(number)}))
+            self.hub.publish(stream, _json({"contents": contents, "subaccountNumber": int(number)}))
 
     def _receive(self, client: Client, connection: _Connection, text: str) -> None:
         try:
@@ -223,6 +232,8 @@ class Sockets:
         except _RefusedError as error:
             client.answer(connection.error(str(error)))
             return
+        if client not in self.hub.clients:
+            return
         if message.get("batched") is True:
             connection.batched.add(stream)
         client.answer(connection.answer("subscribed", **shown, contents=contents))
@@ -234,7 +245,7 @@ class Sockets:
             return {"markets": self.indexer.markets.market_documents()}
         if channel == "v4_block_height":
             return self.indexer.height_document()
-        if channel in ("v4_subaccounts", "v4_parent_subaccounts"):
+        if channel in ("v4_subaccounts", _PARENT):
             await self.indexer.wait_for_account(name.rpartition("/")[0], self.seen)
             return self._first_of_account(channel, name)
         ticker, _, resolution = name.partition("/")

@@ -166,10 +166,24 @@ def test_a_parent_hears_of_its_subaccounts(venue):
             update = await ears.until(lambda m: "fills" in m["contents"])
 
         assert first["contents"]["subaccount"]["childSubaccounts"] == []
-        assert update["contents"]["subaccountNumber"] == 128
+        assert update["subaccountNumber"] == 128
+        assert "subaccountNumber" not in update["contents"]
         assert update["contents"]["fills"][0]["side"] == "BUY"
 
     asyncio.run(run())
+
+
+def test_who_leaves_while_a_subscription_waits_is_not_subscribed(venue, monkeypatch):
+    monkeypatch.setattr(venue.sockets, "seen", lambda address: True)
+
+    async def run():
+        async with listening(venue) as ears:
+            await ears.send(type="subscribe", channel="v4_subaccounts", id="dydx1leaves/0")
+        async with listening(venue) as ears:
+            await ears.subscribe("v4_subaccounts", "dydx1stays/0")
+            return venue.sockets.hub.streams()
+
+    assert asyncio.run(run()) == {"v4_subaccounts/dydx1stays/0"}
 
 
 def test_faults_strike_streams_by_channel_and_id(venue):
