@@ -20,6 +20,9 @@ Integers = NDArray[np.int64]
 Drawn = tuple[float, int]
 """Mean quantity of a level and its longest life, as in `BookShape`."""
 
+TRADES_PER_LEVEL = 3.0
+"""Mean quantity of a level in mean quantities of a trade, wherever a book is drawn around trades of known size."""
+
 BOOK_TICKS = 1_024
 """How far from the best price levels may stand."""
 
@@ -59,15 +62,13 @@ def book_at(shape: BookShape, trade_id: int, price: int, *, seller_took: bool, a
 
 def book_after(shape: BookShape, trades: Trades, at_ms: int) -> Book:
     """The book at an instant, from the trades up to it: the last trade, and those since the book's step began."""
-    step_ms = at_ms // BOOK_STEP_MS * BOOK_STEP_MS
-    inside = trades.traded_at_ms[np.searchsorted(trades.traded_at_ms, step_ms) :]
     return book_at(
         shape,
         int(trades.trade_id[-1]),
         int(trades.price[-1]),
         seller_took=bool(trades.buyer_is_maker[-1]),
         at_ms=at_ms,
-        update_id=int(update_ids(inside)[-1]) if len(inside) else step_ms // BOOK_STEP_MS * UPDATES_PER_STEP,
+        update_id=update_id_at(trades.traded_at_ms, at_ms),
     )
 
 
@@ -90,6 +91,13 @@ def quotes_of(shape: BookShape, trades: Trades) -> Quotes:
         bid_quantity=bid_quantity,
         ask_quantity=ask_quantity,
     )
+
+
+def update_id_at(traded_at_ms: Integers, at_ms: int) -> int:
+    """Id of the book's last change at or before an instant; the trades are in order of time."""
+    step = at_ms // BOOK_STEP_MS
+    start, stop = np.searchsorted(traded_at_ms, [step * BOOK_STEP_MS, at_ms + 1])
+    return int(update_ids(traded_at_ms[start:stop])[-1]) if stop > start else step * UPDATES_PER_STEP
 
 
 @njit(cache=True, nogil=True)

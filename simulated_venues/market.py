@@ -14,7 +14,7 @@ import numpy as np
 
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.bars import Bars, Trades, aggregate_bars, make_day
-from simulated_venues.book import BookShape, book_after, quotes_of
+from simulated_venues.book import TRADES_PER_LEVEL, BookShape, book_after, quotes_of
 from simulated_venues.columns import (
     cut_columns,
     join_columns,
@@ -62,8 +62,6 @@ __all__ = [
     "SimulatedMarket",
     "Trades",
 ]
-
-_TRADES_PER_LEVEL = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +178,7 @@ class SimulatedMarket:
         trade_lots = instrument.daily_volume / float(instrument.lot) / instrument.trades_per_day
         return BookShape(
             key=stream_key(self.settings.seed, instrument.instrument_id),
-            mean_lots=_TRADES_PER_LEVEL * trade_lots,
+            mean_lots=TRADES_PER_LEVEL * trade_lots,
             longest_life_steps=max(1, self.settings.raw_interval_ms // BOOK_STEP_MS),
         )
 

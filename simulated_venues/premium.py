@@ -33,7 +33,7 @@ RATE_CAP = 0.003
 _PREMIUM_FLOOR, _PREMIUM_LEVEL, _PREMIUM_SKEW, _PREMIUM_NOISE = -0.00075, 0.00033, 0.9, 0.00005
 _PREMIUM_OF_REVERSION = 0.00006
 _SETTLEMENT_DELAY_MS = 15
-_OPEN_INTEREST_OF_DAILY_VOLUME = 0.35
+OPEN_INTEREST_OF_DAILY_VOLUME = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +98,7 @@ def open_interest_lots(settings: MarketSettings, instrument: SimulatedInstrument
     key = stream_key(settings.seed, instrument.instrument_id)
     level = 0.2 * _knots(key, _DAY_OPEN_INTEREST, day, 0.97, RAW_BARS_PER_DAY, RAW_BARS_PER_DAY)
     level += 0.03 * _knots(key, _HOUR_OPEN_INTEREST, day * _HOURS_PER_DAY, 0.9, RAW_BARS_PER_HOUR, RAW_BARS_PER_DAY)
-    usual = instrument.daily_volume / float(instrument.lot) * _OPEN_INTEREST_OF_DAILY_VOLUME
+    usual = instrument.daily_volume / float(instrument.lot) * OPEN_INTEREST_OF_DAILY_VOLUME
     return np.maximum(1, np.rint(usual * np.exp(level[::RAW_BARS_PER_METRICS]))).astype(np.int64)
 
 

@@ -3,8 +3,9 @@
 Bars are the recorded ones, exactly; the trades inside them, the book and the quotes are drawn (`replay.trades`,
 `book`). Funding rates are the recorded ones. What is not recorded follows a plain rule:
 
-- The mark price is the raw bar's open, and the index stands below it by the premium that gives the recorded rate at the
-  end of its funding interval (after the last recorded settlement, the last rate's); without funding the premium is 0.
+- The mark price at a raw bar's start is the last close before it, and the index stands below it by the premium that
+  gives the last rate settled so far; before the first settlement, and without funding, the premium is 0. Nothing of
+  what comes is in them, so the rate that an interval is heading for is not known: it is estimated as the last one.
 - Without metrics, open interest is constant at 35 % of the recording's mean daily volume, and traders' ratios are 1.
 
 Outside the recording there is nothing: spans are cut to it, and the book is refused.
@@ -43,6 +44,7 @@ from simulated_venues.source import (
     BOOK_STEP_MS,
     Book,
     FairPrices,
+    Floats,
     Integers,
     OpenInterest,
     Quotes,
@@ -188,13 +190,13 @@ class BarReplay:
         return book_after(track.shape, track.opening(begin), at_ms)
 
     def settlements(self, instrument_id: str, first: datetime, last: datetime) -> Settlements:
-        """Recorded funding in the span; the mark price is the raw bar's open."""
+        """Recorded funding in the span; the mark price is the last close before."""
         track = self._track(instrument_id)
         settlements = Settlements(
             settled_at_ms=self._played(track.settled_at_ms),
             published_at_ms=self._played(track.recording.funded_at_ms),
             rate_e8=track.recording.rate_e8,
-            mark_price=track.opens_at(track.settled_at_ms),
+            mark_price=track.closes_before(track.settled_at_ms),
         )
         return cut_columns(settlements, settlements.settled_at_ms, first, last)
 
@@ -202,7 +204,7 @@ class BarReplay:
         """Premium, index and mark at the raw bars' starts in the span."""
         track = self._track(instrument_id)
         bars = self.bars(instrument_id, first, last, raw_bars=1)
-        mark = np.asarray(bars.open * float(track.listed.tick), np.float64)
+        mark = self._marks(track, bars)
         premium = track.premium_before(self._played(track.settled_at_ms), bars.opened_at_ms)
         return FairPrices(at_ms=bars.opened_at_ms, premium=premium, index_price=mark / (1.0 + premium), mark_price=mark)
 
@@ -214,7 +216,7 @@ class BarReplay:
             measured = OpenInterest(
                 measured_at_ms=self._played(recorded.measured_at_ms),
                 open_interest=recorded.open_interest,
-                mark_price=track.opens_at(recorded.measured_at_ms),
+                mark_price=track.closes_before(recorded.measured_at_ms),
                 top_accounts_ratio=recorded.ratios[0],
                 top_positions_ratio=recorded.ratios[1],
                 accounts_ratio=recorded.ratios[2],
@@ -267,6 +269,20 @@ class BarReplay:
         skipped = days[0] * RAW_BARS_PER_DAY
         return slice_columns(bars, start - skipped, stop - skipped)
 
+    def _marks(self, track: Track, bars: Bars) -> Floats:
+        """The last closes before some bars that follow each other, quote currency; before the first, its open."""
+        if not len(bars):
+            return np.empty(0)
+        first_ms = int(bars.opened_at_ms[0])
+        earlier = self.bars(
+            track.listed.instrument_id,
+            to_instant(first_ms - self.raw_interval_ms),
+            to_instant(first_ms),
+            raw_bars=1,
+        )
+        before = earlier.close if len(earlier) else bars.open[:1]
+        return np.asarray(np.append(before, bars.close[:-1]) * float(track.listed.tick), np.float64)
+
     def _usual_open_interest(self, track: Track, first: datetime, last: datetime) -> OpenInterest:
         """Open interest by rule; takers' ratio is of the five raw bars before."""
         length = RAW_BARS_PER_METRICS * self.raw_interval_ms
@@ -277,7 +293,7 @@ class BarReplay:
         measured = OpenInterest(
             measured_at_ms=bars.opened_at_ms,
             open_interest=np.full(len(bars), track.usual_open_interest, np.int64),
-            mark_price=np.asarray(bars.open * float(track.listed.tick), np.float64),
+            mark_price=self._marks(track, bars),
             top_accounts_ratio=ones,
             top_positions_ratio=ones,
             accounts_ratio=ones,

@@ -7,16 +7,13 @@ from decimal import Decimal
 import numpy as np
 
 from simulated_venues.bars import Trades
-from simulated_venues.book import BookShape
-from simulated_venues.premium import INTEREST_RATE, PREMIUM_CLAMP
+from simulated_venues.book import TRADES_PER_LEVEL, BookShape
+from simulated_venues.premium import INTEREST_RATE, OPEN_INTEREST_OF_DAILY_VOLUME, PREMIUM_CLAMP
 from simulated_venues.random import stream_key
 from simulated_venues.replay.files import MINUTE_MS, Recording
 from simulated_venues.replay.trades import trade_counts
 from simulated_venues.settings import MIN_TRADES_PER_RAW_BAR, RAW_BARS_PER_DAY, SimulatedInstrument
 from simulated_venues.source import BOOK_STEP_MS, Floats, Integers
-
-_TRADES_PER_LEVEL = 3.0
-_OPEN_INTEREST_OF_DAILY_VOLUME = 0.35
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -43,13 +40,13 @@ class Track:
     @property
     def usual_open_interest(self) -> int:
         """Open interest where none is recorded, lots."""
-        return max(1, round(_OPEN_INTEREST_OF_DAILY_VOLUME * self.listed.daily_volume / float(self.listed.lot)))
+        return max(1, round(OPEN_INTEREST_OF_DAILY_VOLUME * self.listed.daily_volume / float(self.listed.lot)))
 
-    def opens_at(self, recorded_ms: Integers) -> Floats:
-        """Opens of the recorded bars that hold some instants, quote currency."""
+    def closes_before(self, recorded_ms: Integers) -> Floats:
+        """The last closes that are known at some instants, quote currency; before the first one, the first price."""
         bars = self.recording.bars
-        rows = np.searchsorted(bars.opened_at_ms, recorded_ms, side="right") - 1
-        return np.asarray(bars.open[np.maximum(0, rows)] * float(self.listed.tick), np.float64)
+        rows = np.searchsorted(bars.opened_at_ms + bars.interval_ms, recorded_ms, side="right")
+        return np.asarray(np.append(bars.open[:1], bars.close)[rows] * float(self.listed.tick), np.float64)
 
     def opening(self, begin_ms: int) -> Trades:
         """What stands for the last trade before the first one: the first price, as if just sold at."""
@@ -62,18 +59,18 @@ class Track:
         )
 
     def premium_before(self, settled_at_ms: Integers, at_ms: Integers) -> Floats:
-        """The constant premium over a funding interval that gives its recorded rate, at some instants.
+        """The premium that gives the last rate settled up to some instants; none before the first.
+
+        The rate that an interval itself ends with is not known inside it.
 
         Args:
             settled_at_ms: when the recorded rates are settled, on the clock of `at_ms`.
             at_ms: int64, in order.
         """
         rate_e8 = self.recording.rate_e8
-        if not len(rate_e8):
-            return np.zeros(len(at_ms))
-        ends = np.minimum(np.searchsorted(settled_at_ms, at_ms, side="right"), len(rate_e8) - 1)
-        rate = rate_e8[ends] / 1e8
-        return np.asarray(rate + PREMIUM_CLAMP * np.sign(rate - INTEREST_RATE), np.float64)
+        rates = rate_e8 / 1e8
+        premiums = np.append(0.0, rates + PREMIUM_CLAMP * np.sign(rates - INTEREST_RATE))
+        return np.asarray(premiums[np.searchsorted(settled_at_ms, at_ms, side="right")], np.float64)
 
 
 def track_of(recording: Recording, raw_interval_ms: int) -> Track:
@@ -102,7 +99,7 @@ def track_of(recording: Recording, raw_interval_ms: int) -> Track:
     )
     shape = BookShape(
         key=stream_key(0, recording.digest),
-        mean_lots=_TRADES_PER_LEVEL * max(1.0, lots_per_day / max(1, trades_per_day)),
+        mean_lots=TRADES_PER_LEVEL * max(1.0, lots_per_day / max(1, trades_per_day)),
         longest_life_steps=max(1, raw_interval_ms // BOOK_STEP_MS),
     )
     return Track(recording=recording, counts=counts, listed=listed, shape=shape)

@@ -1,4 +1,5 @@
 import os
+import shutil
 import zipfile
 from dataclasses import fields, replace
 from datetime import UTC, date, datetime, timedelta
@@ -16,6 +17,7 @@ from simulated_venues.market import SimulatedMarket
 from simulated_venues.premium import funding_rates_e8
 from simulated_venues.replay.bars import BarReplay, aligned_start, open_bar_replay
 from simulated_venues.replay.files import RecordedInstrument
+from simulated_venues.source import FairPrices
 from tests.simulated_venues.recordings import recorded, write, write_days
 
 REAL = Path(os.environ.get("HELIOS_REAL_DATA", "absent"))
@@ -84,12 +86,37 @@ def test_funding_and_open_interest_are_the_recorded_ones(archive, market):
     assert measured.taker_ratio == pytest.approx(original.taker_ratio, abs=1e-8)
 
 
-def test_the_premium_of_an_interval_gives_the_rate_that_was_settled_at_its_end(archive, market):
+def test_the_premium_of_an_interval_gives_the_rate_that_was_settled_at_its_start(archive, market):
     replay = opened(archive, market)
     rates = replay.settlements(BTC, DAY, END).rate_e8
     premium = replay.fair_prices(BTC, DAY, END).premium
 
-    assert np.array_equal(funding_rates_e8(premium)[:-1], rates[1:])
+    assert np.array_equal(funding_rates_e8(premium), rates)
+
+
+def test_nothing_that_comes_later_is_in_a_fair_price(archive, market, tmp_path):
+    cut, noon = tmp_path / "cut", DAY + timedelta(hours=12)
+    shutil.copytree(archive, cut)
+    for path in cut.rglob("BTCUSDT-1m-2024-02-27.csv"):
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *rows[:720], *map(_at_double_prices, rows[720:])]))
+    for path in cut.rglob("BTCUSDT-fundingRate-*.csv"):
+        head, *rows = path.read_text().splitlines()
+        path.write_text("\n".join([head, *rows[:2], *(f"{row.rsplit(',', 1)[0]},0.00250000" for row in rows[2:])]))
+    until = noon + timedelta(minutes=1)
+    found, expected = (opened(root, market).fair_prices(BTC, DAY, until) for root in (cut, archive))
+    measured, original = (opened(root, market).open_interest(BTC, DAY, until).mark_price for root in (cut, archive))
+
+    assert found.at_ms[-1] == round(noon.timestamp() * 1_000)
+    for column in fields(FairPrices):
+        assert np.array_equal(getattr(found, column.name), getattr(expected, column.name)), column.name
+    assert np.array_equal(measured, original)
+
+
+def _at_double_prices(row: str) -> str:
+    """A kline whose prices and money are twice as high."""
+    cells = row.split(",")
+    return ",".join(str(2 * Decimal(cell)) if k in (1, 2, 3, 4, 7, 10) else cell for k, cell in enumerate(cells))
 
 
 def test_a_replay_moved_and_sped_up_has_the_same_bars_and_trades_at_other_instants(archive, market):
