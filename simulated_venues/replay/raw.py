@@ -3,6 +3,7 @@
 Trades are the recorded ones, bars their sums, the book the snapshot with every recorded change up to the instant; a
 level's `since_ms` is the time of the message that last named it. Quotes are the last best prices recorded before each
 trade, moved where a trade was made elsewhere: in a sweep of many levels each trade's own price is the best one.
+Update ids are those of steps and trades, as every source's are, not the recorded ones.
 
 Not recorded, and so by a plain rule: the mark and the index are the last trade's price and the premium is 0; nothing
 is settled; open interest is 35 % of a day's volume at the recording's pace, and traders' ratios are 1.
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
 from simulated_venues.bars import Bars, Trades, aggregate_bars, sum_trades
+from simulated_venues.book import update_id_at, update_ids
 from simulated_venues.columns import cut_columns, lock_columns, slice_columns, to_instant, to_milliseconds
+from simulated_venues.premium import OPEN_INTEREST_OF_DAILY_VOLUME
 from simulated_venues.replay.files import DAY_MS, MINUTE_MS, RecordedInstrument
 from simulated_venues.replay.messages import RawRecording, read_raw_recording
 from simulated_venues.replay.trades import minute_prices
@@ -36,8 +39,6 @@ from simulated_venues.source import Book, FairPrices, Floats, Integers, Levels, 
 
 UPDATES_PER_KEYFRAME = 64
 """A whole book is kept every so many updates, so that any moment is found from one and at most so many updates."""
-
-_OPEN_INTEREST_OF_DAILY_VOLUME = 0.35
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +161,7 @@ class RawReplay:
         bids, asks = self._changed(self._keyframes[keyframe], keyframe * UPDATES_PER_KEYFRAME, update)
         return Book(
             at_ms=at_ms,
-            update_id=int(self.recording.update_id[update]),
+            update_id=update_id_at(self._trades.traded_at_ms, at_ms),
             bids=self._levels(bids, slice(None, None, -1)),
             asks=self._levels(asks, slice(None)),
         )
@@ -184,7 +185,7 @@ class RawReplay:
         """Open interest by rule, every five minutes in the span."""
         at_ms = self._instants(instrument_id, first, last, RAW_BARS_PER_METRICS)
         (listed,) = self.instruments
-        usual = max(1, round(_OPEN_INTEREST_OF_DAILY_VOLUME * listed.daily_volume / float(listed.lot)))
+        usual = max(1, round(OPEN_INTEREST_OF_DAILY_VOLUME * listed.daily_volume / float(listed.lot)))
         ones = np.ones(len(at_ms))
         return OpenInterest(
             measured_at_ms=at_ms,
@@ -222,7 +223,7 @@ class RawReplay:
         ask = np.where(sold, np.maximum(best.ask[rows], price + 1), price)
         quotes = Quotes(
             at_ms=trades.traded_at_ms,
-            update_id=best.update_id[rows],
+            update_id=update_ids(trades.traded_at_ms),
             bid=bid,
             ask=ask,
             bid_quantity=np.where(bid == best.bid[rows], best.bid_quantity[rows], trades.quantity),
