@@ -7,7 +7,6 @@ block afterwards goes through the time that was missed.
 
 import asyncio
 import hashlib
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -38,7 +37,6 @@ FIRST_HEIGHT = 60_000_000
 """Of a new chain: as high as the venue was at the end of 2025, so that its markets' past has heights too."""
 
 QUANTUMS_PER_USDC = 1_000_000
-_LOG = logging.getLogger(__name__)
 
 
 class Audience(Protocol):
@@ -184,7 +182,6 @@ class Chain:
                 self.make_block()
             except Exception as error:
                 self.failure = f"{type(error).__name__}: {error}"
-                _LOG.exception("simulated dYdX: the chain has stopped after block %d", self.last_block.height)
                 raise
 
     def make_block(self) -> Moment:
