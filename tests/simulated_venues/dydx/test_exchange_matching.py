@@ -1,5 +1,8 @@
+from dataclasses import dataclass
+
 from simulated_venues.dydx.block import Tampering
 from simulated_venues.dydx.displayed import Displayed
+from simulated_venues.dydx.exchange import Exchange
 from simulated_venues.dydx.records import (
     LevelTaken,
     MarketTraded,
@@ -9,7 +12,8 @@ from simulated_venues.dydx.records import (
     Side,
     TimeInForce,
 )
-from tests.simulated_venues.dydx.background import BOB, BTC, order
+from simulated_venues.dydx.stalling import StallingBackground
+from tests.simulated_venues.dydx.background import ALICE, BOB, BTC, ETH, USDC, WrittenBackground, block, order
 from tests.simulated_venues.dydx.scene import Scene, filled, statuses
 
 IOC, POST_ONLY = TimeInForce.IOC, TimeInForce.POST_ONLY
@@ -228,6 +232,49 @@ def test_names_of_fills_depend_on_block_and_place_alone():
 
     assert fill_ids() == fill_ids()
     assert len(set(fill_ids())) == 2
+
+
+@dataclass
+class WrittenClock:
+    """The time, and where a market stands if it stands still."""
+
+    at_ms: int
+    stalled_ms: int | None = None
+
+    def now_ms(self):
+        return self.at_ms
+
+    def market_ms(self, ticker):
+        return self.at_ms if self.stalled_ms is None else self.stalled_ms
+
+
+def test_trades_of_a_time_in_which_the_market_stood_still_fill_when_it_is_over():
+    tape = [(block(2).at_ms - 600 + 1_000 * k, Side.SELL, 1, 39_000) for k in range(5)]
+    clock = WrittenClock(block(1).at_ms)
+    scene = Scene(WrittenBackground(tape=tape, bids=[(39_999, 50, 0)], asks=[(40_001, 50, 0)]))
+    stalling = StallingBackground(scene.background, clock)
+    scene.exchange = Exchange((BTC, ETH), stalling)
+    scene.exchange.begin_block(block(0), block(1))
+    scene.exchange.deposit(ALICE, 10_000 * USDC, scene.moment, "AA")
+    scene.place(order(1, Side.BUY, 10, 39_500))
+    fills = []
+    for stalled_ms in (None, block(2).at_ms + 500, block(2).at_ms + 500, None, None):
+        clock.at_ms, clock.stalled_ms = block(scene.n + 1).at_ms, stalled_ms
+        fills.append(len(filled(scene.next())))
+
+    assert fills == [1, 1, 0, 2, 1]
+
+
+def test_trades_from_before_an_order_came_are_not_kept_for_it():
+    tape = [(block(2).at_ms + 1_000 * k, Side.SELL, 1, 39_000) for k in range(5)]
+    clock = WrittenClock(block(2).at_ms, stalled_ms=block(1).at_ms)
+    stalling = StallingBackground(WrittenBackground(tape=tape), clock)
+
+    def asked(first, last, stalled_ms):
+        clock.at_ms, clock.stalled_ms = block(last).at_ms, stalled_ms
+        return len(stalling.trades(BTC, block(first).at_ms + 1, block(last).at_ms + 1))
+
+    assert [asked(1, 2, block(1).at_ms), asked(4, 5, None)] == [0, 1]
 
 
 def test_everybody_sees_less_of_a_level_that_filled_a_resting_order():
