@@ -59,12 +59,6 @@ class Checked:
     log: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Faucet:
-    subaccount: SubaccountId
-    quote_quantums: int
-
-
 @dataclass(slots=True)
 class Chain:
     """The accounts of a venue, from block to block.
@@ -93,7 +87,6 @@ class Chain:
     mempool: Mempool = field(init=False)
     failure: str | None = None
     transactions: int = 0
-    _faucets: list[_Faucet] = field(default_factory=list)
     _oracles: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -153,10 +146,11 @@ class Chain:
             self._keep_signers()
         return self.signers.by_address[address]
 
-    def deposit(self, subaccount: SubaccountId, quote_quantums: int) -> None:
-        """Let money come from outside in the next block."""
-        self.open_account(subaccount.owner)
-        self._faucets.append(_Faucet(subaccount=subaccount, quote_quantums=quote_quantums))
+    def deposit(self, subaccount: SubaccountId, usdc: int) -> None:
+        """Let money come from outside in the next block; a restart before it changes nothing."""
+        signer = self.open_account(subaccount.owner)
+        self.signers.owe(signer.address, usdc, subaccount.number)
+        self.store.write_signer(signer)
 
     def subaccounts(self) -> list[SubaccountId]:
         """Subaccounts that ever had money, by owner and number."""
@@ -225,12 +219,10 @@ class Chain:
         """Deposits that are due."""
         events = list[Event]()
         for signer in self.signers.owed():
-            subaccount = SubaccountId(owner=signer.address, number=0)
-            events += self._deposit(subaccount, signer.owed_usdc * QUANTUMS_PER_USDC, moment)
+            for number, usdc in signer.owed.items():
+                subaccount = SubaccountId(owner=signer.address, number=number)
+                events += self._deposit(subaccount, usdc * QUANTUMS_PER_USDC, moment)
             self.signers.pay(signer.address)
-        faucets, self._faucets = self._faucets, []
-        for faucet in faucets:
-            events += self._deposit(faucet.subaccount, faucet.quote_quantums, moment)
         return events
 
     def _deposit(self, subaccount: SubaccountId, quote_quantums: int, moment: Moment) -> list[Event]:
@@ -262,7 +254,7 @@ class Chain:
     def _keep_signers(self) -> None:
         """Write new accounts before anybody is told of them."""
         for signer in self.signers.take_new():
-            self.store.open_signer(signer)
+            self.store.write_signer(signer)
 
 
 def _is_told(event: Event, told: frozenset[tuple[object, object]]) -> bool:

@@ -4,7 +4,7 @@ import msgspec
 from aiohttp import web
 
 from simulated_venues.control import own_route
-from simulated_venues.dydx.chain import QUANTUMS_PER_USDC, Chain
+from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.records import SubaccountId
 from simulated_venues.dydx.transactions import is_address
 from simulated_venues.dydx.transfers import MAX_SUBACCOUNT_NUMBER
@@ -44,7 +44,7 @@ def faucet_route(chain: Chain) -> web.RouteDef:
             )
         if asked.problem is not None:
             return web.json_response({"error": asked.problem}, status=400)
-        chain.deposit(SubaccountId(owner=asked.address, number=asked.number), asked.usdc * QUANTUMS_PER_USDC)
+        chain.deposit(SubaccountId(owner=asked.address, number=asked.number), asked.usdc)
         return web.json_response({"height": chain.last_block.height + 1}, status=202)
 
     return own_route("/control/deposit", deposit)

@@ -22,6 +22,7 @@ class Signer:
         nonces: times that were used in place of a sequence, the latest `MAX_NONCES`, in order.
         ejected_nonce: no time up to this one is taken any more.
         owed_usdc: what its subaccount 0 gets in the next block.
+        owed_to: what its other subaccounts get then, USDC by their number.
         public_key: 33 bytes, known from its first transaction on; empty before.
     """
 
@@ -31,7 +32,13 @@ class Signer:
     nonces: list[int] = field(default_factory=list)
     ejected_nonce: int = 0
     owed_usdc: int = 0
+    owed_to: dict[int, int] = field(default_factory=dict)
     public_key: bytes = b""
+
+    @property
+    def owed(self) -> dict[int, int]:
+        """USDC that its subaccounts get in the next block, by their number."""
+        return ({0: self.owed_usdc} if self.owed_usdc else {}) | self.owed_to
 
 
 @dataclass(slots=True)
@@ -49,7 +56,7 @@ class Signers:
     _new: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._owed = {signer.address for signer in self.by_address.values() if signer.owed_usdc}
+        self._owed = {signer.address for signer in self.by_address.values() if signer.owed}
 
     def open(self, address: str) -> Signer:
         """The account of an address; it comes into being."""
@@ -99,15 +106,21 @@ class Signers:
         """Accounts that wait for a deposit, by address."""
         return [self.by_address[address] for address in sorted(self._owed)]
 
-    def owe(self, address: str, usdc: int) -> None:
-        """Promise a deposit to an account that is open."""
-        self.by_address[address].owed_usdc += usdc
+    def owe(self, address: str, usdc: int, number: int = 0) -> None:
+        """Promise a deposit to a subaccount of an account that is open."""
+        signer = self.by_address[address]
+        if number:
+            signer.owed_to[number] = signer.owed_to.get(number, 0) + usdc
+        else:
+            signer.owed_usdc += usdc
         self._owed.add(address)
         self.changed.add(address)
 
     def pay(self, address: str) -> None:
-        """The promised deposit is made."""
-        self.by_address[address].owed_usdc = 0
+        """The promised deposits are made."""
+        signer = self.by_address[address]
+        signer.owed_usdc = 0
+        signer.owed_to.clear()
         self._owed.discard(address)
         self.changed.add(address)
 

@@ -141,8 +141,8 @@ class Store:
             raise
         database.execute("commit")
 
-    def open_signer(self, signer: Signer) -> None:
-        """Write a new account at once, so that the number it was told by stays its own."""
+    def write_signer(self, signer: Signer) -> None:
+        """Write an account at once, so that the number it was told by and what it was promised stay its own."""
         self._write_signers([signer])
 
     def last_block(self) -> Moment | None:

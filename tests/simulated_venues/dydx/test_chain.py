@@ -14,7 +14,7 @@ from helios_pipeline.core.errors import SimulationError
 from simulated_venues.clock import VenueClock
 from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.exchange import Exchange
-from simulated_venues.dydx.records import Filled, OrderChanged, Transferred
+from simulated_venues.dydx.records import Filled, OrderChanged, SubaccountId, Transferred
 from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.dydx.store import Store
 from simulated_venues.faults import Fault, Faults
@@ -309,6 +309,20 @@ def test_what_was_promised_to_an_account_is_paid_after_a_crash(tmp_path):
     assert after.chain.open_account(other).number == number == 1
     assert [(each.recipient.owner, each.quote_quantums) for each in paid] == [(other, 70_000_000)]
     assert after.chain.last_block.height == before.chain.last_block.height + 1
+    after.chain.store.close()
+
+
+def test_what_the_faucet_was_asked_for_is_paid_after_a_crash(tmp_path):
+    before = ByHand(tmp_path)
+    for number, usdc in ((0, 5), (3, 6), (3, 7)):
+        before.chain.deposit(SubaccountId(owner=before.wallet.address, number=number), usdc)
+    before.chain.store.close()
+
+    after = ByHand(tmp_path)
+    after.chain.make_block()
+    paid = [event for _, events, _ in after.audience.blocks for event in events if isinstance(event, Transferred)]
+
+    assert [(each.recipient.number, each.quote_quantums) for each in paid] == [(0, 5_000_000), (3, 13_000_000)]
     after.chain.store.close()
 
 
