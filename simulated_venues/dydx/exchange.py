@@ -176,6 +176,12 @@ class Exchange:
         """What an owner's fills cost now."""
         return self._memory.volumes.tier(owner)
 
+    def volumes(self, owner: str) -> tuple[int, int]:
+        """Quote quantums that an owner took and made in the window of the fee tiers."""
+        volumes = self._memory.volumes
+        taken = volumes.taken(owner)
+        return taken, volumes.total(owner) - taken
+
     def order(self, order_id: OrderId) -> Order | None:
         """An order that is not done."""
         working = self._memory.orders.working.get(order_id)

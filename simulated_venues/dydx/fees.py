@@ -6,10 +6,11 @@ so no owner has such a share and they are not in the default list. A fill's volu
 match; the protocol counts it at the end of the block.
 """
 
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 
 from simulated_venues.dydx.block import PPM
-from simulated_venues.dydx.state import Table
+from simulated_venues.dydx.state import Table, Volume
 
 WINDOW_INTERVALS = 30 * 24
 """Funding intervals over which volume counts: 30 days at natural speed."""
@@ -41,19 +42,29 @@ class Volumes:
 
     Attributes:
         tiers: from the lowest volume on; the first is for everybody.
-        rows: (owner, interval) → quote quantums.
+        rows: by owner and interval.
     """
 
     tiers: tuple[FeeTier, ...]
-    rows: Table[tuple[str, int], int] = field(default_factory=Table)
-    _totals: dict[str, int] = field(default_factory=dict)
+    rows: Table[tuple[str, int], Volume] = field(default_factory=Table)
+    _totals: Counter[str] = field(default_factory=Counter)
+    _taken: Counter[str] = field(default_factory=Counter)
     _oldest: int = 0
 
-    def add(self, owner: str, interval: int, quote_quantums: int) -> None:
-        """Count a fill."""
-        key = (owner, interval)
-        self.rows.put(key, (self.rows.get(key) or 0) + quote_quantums)
-        self._totals[owner] = self._totals.get(owner, 0) + quote_quantums
+    def add(self, volume: Volume) -> None:
+        """Count a fill, or what another one has counted of an interval."""
+        key = (volume.owner, volume.interval)
+        before = self.rows.get(key)
+        if before is not None:
+            volume = replace(
+                volume,
+                quote_quantums=before.quote_quantums + volume.quote_quantums,
+                taker_quote_quantums=before.taker_quote_quantums + volume.taker_quote_quantums,
+            )
+            self._discount(before)
+        self.rows.put(key, volume)
+        self._totals[volume.owner] += volume.quote_quantums
+        self._taken[volume.owner] += volume.taker_quote_quantums
 
     def forget_before(self, interval: int) -> None:
         """Drop what has left the window that ends with an interval."""
@@ -62,18 +73,26 @@ class Volumes:
             return
         self._oldest = oldest
         for key in [key for key in self.rows.rows if key[1] <= oldest]:
-            self._totals[key[0]] -= self.rows.rows[key]
+            self._discount(self.rows.rows[key])
             self.rows.drop(key)
 
     def total(self, owner: str) -> int:
         """An owner's volume in the window."""
-        return self._totals.get(owner, 0)
+        return self._totals[owner]
+
+    def taken(self, owner: str) -> int:
+        """What of an owner's volume in the window it took."""
+        return self._taken[owner]
 
     def tier(self, owner: str) -> FeeTier:
         """The highest tier whose volume an owner has."""
-        volume, found = self._totals.get(owner, 0), self.tiers[0]
+        volume, found = self._totals[owner], self.tiers[0]
         for tier in self.tiers:
             if volume < tier.volume_quote_quantums:
                 break
             found = tier
         return found
+
+    def _discount(self, volume: Volume) -> None:
+        self._totals[volume.owner] -= volume.quote_quantums
+        self._taken[volume.owner] -= volume.taker_quote_quantums

@@ -42,7 +42,7 @@ class Memory:
         rows += self.orders.finished.rows.values()
         rows += self.orders.canceled.rows.values()
         rows += self.liquidity.taken.rows.values()
-        rows += (_volume_row(key, amount) for key, amount in self.volumes.rows.rows.items())
+        rows += self.volumes.rows.rows.values()
         return rows
 
     def restore(self, rows: Iterable[Row]) -> None:
@@ -56,7 +56,7 @@ class Memory:
             elif isinstance(row, Taken):
                 self.liquidity.taken.put((row.clob_pair_id, row.side, row.subticks), row)
             elif isinstance(row, Volume):
-                self.volumes.add(row.owner, row.interval, row.quote_quantums)
+                self.volumes.add(row)
             else:
                 orders.append(row)
         self.orders.restore(orders)
@@ -78,8 +78,4 @@ class Memory:
         yield from changes("finished", orders.finished, order_text, lambda _, row: row)
         yield from changes("canceled", orders.canceled, order_text, lambda _, row: row)
         yield from changes("taken", self.liquidity.taken, lambda key: f"{key[0]}/{key[1]}/{key[2]}", lambda _, row: row)
-        yield from changes("volumes", self.volumes.rows, lambda key: f"{key[0]}/{key[1]}", _volume_row)
-
-
-def _volume_row(key: tuple[str, int], quote_quantums: int) -> Volume:
-    return Volume(owner=key[0], interval=key[1], quote_quantums=quote_quantums)
+        yield from changes("volumes", self.volumes.rows, lambda key: f"{key[0]}/{key[1]}", lambda _, row: row)

@@ -32,7 +32,7 @@ from v4_proto.dydxprotocol.subaccounts.subaccount_pb2 import SubaccountId as Sub
 
 from simulated_venues.dydx.chain import Chain
 from simulated_venues.dydx.equity_tiers import STATEFUL_LIMITS
-from simulated_venues.dydx.fees import MAINNET_TIERS, WINDOW_INTERVALS, FeeTier
+from simulated_venues.dydx.fees import MAINNET_TIERS, FeeTier
 from simulated_venues.dydx.records import Market, SubaccountId
 from simulated_venues.dydx.transfers import USDC_ASSET_ID
 
@@ -168,8 +168,7 @@ def _fee_tier(number: int, tier: FeeTier) -> PerpetualFeeTier:
 
 
 def _user_stats(chain: Chain, owner: str) -> Message:
-    since_ms = chain.last_block.at_ms - WINDOW_INTERVALS * chain.background.funding_interval_ms
-    taker, maker = (chain.store.volume(owner, liquidity, since_ms) for liquidity in ("TAKER", "MAKER"))
+    taker, maker = chain.exchange.volumes(owner)
     return QueryUserStatsResponse(stats=UserStats(taker_notional=taker, maker_notional=maker))
 
 

@@ -27,7 +27,7 @@ from simulated_venues.dydx.records import (
     Side,
     SubaccountId,
 )
-from simulated_venues.dydx.state import House, Working
+from simulated_venues.dydx.state import House, Volume, Working
 
 
 @dataclass(slots=True)
@@ -205,7 +205,14 @@ class Settlement:
             accounts.put_position(position)
             block.events.append(PositionChanged(position=position, moment=block.moment))
         self.tell_balance(block, subaccount)
-        self.volumes.add(subaccount.owner, block.moment.at_ms // self.interval_ms, quote)
+        self.volumes.add(
+            Volume(
+                owner=subaccount.owner,
+                interval=block.moment.at_ms // self.interval_ms,
+                quote_quantums=quote,
+                taker_quote_quantums=quote if part.liquidity == TAKER else 0,
+            )
+        )
         part.wanted -= quantums
         if part.working is not None:
             self._fill_order(block, part.working, part.liquidity, quantums)

@@ -102,11 +102,16 @@ class Taken:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Volume:
-    """An owner's traded quote quantums in one funding interval, `interval` counted since 1970."""
+    """An owner's traded quote quantums in one funding interval, `interval` counted since 1970.
+
+    Attributes:
+        taker_quote_quantums: those of them that it took; rows of older states do not tell, and count as made.
+    """
 
     owner: str
     interval: int
     quote_quantums: int
+    taker_quote_quantums: int = 0
 
 
 Row = Balance | Position | Working | Finished | Canceled | Taken | Volume

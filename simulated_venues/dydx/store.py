@@ -202,15 +202,6 @@ class Store:
         values = dict(zip(names, row[2:], strict=True))
         return TransactionResult(**values, moment=Moment(height=row[0], at_ms=row[1]))
 
-    def volume(self, owner: str, liquidity: str, since_ms: int) -> int:
-        """Quote quantums of an owner's fills as TAKER or MAKER in blocks from an instant on."""
-        (total,) = self._database.execute(
-            "select sum(body ->> '$.quote_quantums') from events e join blocks b using (height) where b.at_ms >= ? "
-            "and e.kind = 'Filled' and body ->> '$.subaccount.owner' = ? and body ->> '$.liquidity' = ?",
-            (since_ms, owner, liquidity),
-        ).fetchone()
-        return total or 0
-
     def _check_about(self, folder: Path, about: Mapping[str, str]) -> None:
         found = dict(self._database.execute("select name, value from about"))
         if not found:

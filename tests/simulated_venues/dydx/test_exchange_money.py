@@ -2,6 +2,7 @@ import pytest
 
 from simulated_venues.dydx.block import Tampering
 from simulated_venues.dydx.equity_tiers import stateful_limit
+from simulated_venues.dydx.exchange import Exchange
 from simulated_venues.dydx.fees import FeeTier, fee_quote_quantums
 from simulated_venues.dydx.funding import payment_quote_quantums, settlement_instants
 from simulated_venues.dydx.margin import Risk, is_allowed
@@ -95,6 +96,18 @@ def test_the_fee_follows_the_owners_volume_over_all_its_subaccounts():
     # 100.0025 USDC twice, then 40 USDC: Bob takes at the lowest tier, Alice gets a rebate.
     assert fees == [50_002, 30_001, 20_000, -4_400]
     assert scene.exchange.total_quote_quantums() == 0
+
+
+def test_volume_is_told_by_who_took_it():
+    scene = Scene()
+    scene.place(order(1, Side.BUY, 25, 40_001, time_in_force=IOC))
+    scene.place(order(2, Side.BUY, 10, 40_000))
+    scene.place(order(3, Side.SELL, 10, 40_000, who=BOB, time_in_force=IOC))
+    again = Exchange((BTC,), scene.background)
+    again.restore(scene.exchange.state())
+
+    assert again.volumes(ALICE.owner) == scene.exchange.volumes(ALICE.owner) == (100_002_500, 40_000_000)
+    assert again.volumes(BOB.owner) == (40_000_000, 0)
 
 
 def test_volume_leaves_the_window_after_thirty_days_of_funding_intervals():
