@@ -17,18 +17,22 @@ import uvloop
 
 from helios_pipeline.core.errors import HeliosError, SettingsError
 from simulated_venues.dydx.settings import DydxSettings
-from simulated_venues.market import SimulatedMarket
 from simulated_venues.process_settings import ProcessSettings, read_settings
 from simulated_venues.scenario import VENUES, play
-from simulated_venues.source import MarketSource
+from simulated_venues.sources import open_source
 from simulated_venues.venue import Venue
 
 STANDARD_INPUT = Path("-")
 
 
 def make_venue(settings: ProcessSettings) -> Venue:
-    """The venue that settings describe, over its market."""
-    source = open_source(settings)
+    """The venue that settings describe, over its market.
+
+    Raises:
+        SettingsError: its prices can't be played as described.
+        DataError: a recording is damaged.
+    """
+    source = open_source(settings.market, settings.replay)
     if isinstance(settings.venue, DydxSettings):
         # A process has one venue, and need not load what only the other is made of.
         from simulated_venues.dydx.venue import DydxVenue
@@ -37,32 +41,6 @@ def make_venue(settings: ProcessSettings) -> Venue:
     from simulated_venues.binance.venue import BinanceVenue
 
     return BinanceVenue(source, settings.venue, ahead_ms=settings.ahead_ms)
-
-
-def open_source(settings: ProcessSettings) -> MarketSource:
-    """The prices that settings describe: the simulated market's, or recorded ones.
-
-    Raises:
-        DataError: the recording is missing or damaged.
-        SettingsError: the recording can't be played as described.
-    """
-    replay = settings.replay
-    if replay is None:
-        return SimulatedMarket(settings.market)
-    if replay.days is None:
-        from simulated_venues.replay.raw import open_raw_replay
-
-        return open_raw_replay(replay.path, replay.instruments[0], starts_at=replay.starts_at)
-    from simulated_venues.replay.bars import open_bar_replay
-
-    return open_bar_replay(
-        replay.path,
-        replay.instruments,
-        interval=replay.interval,
-        days=replay.days,
-        starts_at=replay.starts_at,
-        raw_interval_ms=settings.market.raw_interval_ms,
-    )
 
 
 async def serve(settings: ProcessSettings, *, with_input: bool) -> None:

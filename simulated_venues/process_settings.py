@@ -1,7 +1,6 @@
 """Everything that a process with one venue in it is told, as JSON."""
 
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,28 +9,9 @@ import msgspec
 from helios_pipeline.core.errors import HeliosError, SettingsError
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
-from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.scenario import Scenario, scenario_of
 from simulated_venues.settings import MarketSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplaySettings:
-    """Recorded prices instead of simulated ones.
-
-    Attributes:
-        path: a folder that holds `data/futures/um`, or a gzipped raw recording.
-        instruments: what is replayed; of a raw recording exactly one.
-        starts_at: when the recording begins to be played.
-        interval: of a folder's bars: `1m` or `15m`.
-        days: of a folder: first day, and the day after the last, UTC; None for a raw recording.
-    """
-
-    path: Path
-    instruments: tuple[RecordedInstrument, ...]
-    starts_at: datetime
-    interval: str = "1m"
-    days: tuple[date, date] | None = None
+from simulated_venues.sources import ReplaySettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

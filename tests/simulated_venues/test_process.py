@@ -18,13 +18,13 @@ from helios_pipeline.core.errors import SettingsError, SimulationError
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.faults import Fault
-from simulated_venues.main import open_source
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.process import VenueProcess, venue_process, venue_processes
-from simulated_venues.process_settings import ProcessSettings, ReplaySettings, read_settings
+from simulated_venues.process_settings import ProcessSettings, read_settings
 from simulated_venues.remote import RemoteVenue
 from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.scenario import Entry, Scenario
+from simulated_venues.sources import ReplaySettings, open_source
 from tests.helios_home import ROOT, await_end
 from tests.simulated_venues.conftest import BTC, make_settings
 from tests.simulated_venues.recordings import recorded, write_days
@@ -72,7 +72,7 @@ def test_a_replay_is_served_instead_of_the_market(tmp_path):
         days=(first.date(), first.date() + timedelta(days=1)),
     )
 
-    source = open_source(ProcessSettings(venue=BinanceSettings(), market=MARKET, replay=replay))
+    source = open_source(MARKET, replay)
 
     hour = timedelta(hours=1)
     played = source.bars(BTC, replay.starts_at, replay.starts_at + hour, raw_bars=1)

@@ -1,7 +1,6 @@
 """What every market source owes its venues, whatever it is made of."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +18,7 @@ from simulated_venues.market import MarketSettings, SimulatedMarket
 from simulated_venues.replay.files import RecordedInstrument
 from simulated_venues.replay.raw import RawReplay
 from simulated_venues.source import MarketSource
-from simulated_venues.sources import BarRecordingSettings, RawRecordingSettings, SourceSettings, open_source
+from simulated_venues.sources import ReplaySettings, open_source
 from tests.simulated_venues.recordings import raw_lines, recorded, write_days, write_raw
 
 REAL = Path(os.environ.get("HELIOS_REAL_DATA", "absent"))
@@ -39,7 +38,8 @@ class Case:
     """
 
     source: MarketSource
-    settings: SourceSettings
+    market: MarketSettings
+    replay: ReplaySettings | None
     first: datetime
     last: datetime
     money_is_recorded: bool = False
@@ -76,35 +76,43 @@ def recording(make_settings, tmp_path_factory) -> Path:
 def case(request, make_settings, recording) -> Case:
     market = make_settings(edge=0.4)
     listed = tuple(recorded(i) for i in market.instruments)
-    bars = BarRecordingSettings(
-        archive=recording, instruments=listed, interval="1m", first_day=DAY.date(), last_day=date(2024, 2, 29)
+    bars = ReplaySettings(path=recording, instruments=listed, starts_at=DAY, days=(DAY.date(), date(2024, 2, 29)))
+    real = ReplaySettings(
+        path=REAL / "binance_vision",
+        instruments=(REAL_BTC,),
+        starts_at=datetime(2024, 10, 28, tzinfo=UTC),
+        interval="15m",
+        days=(date(2024, 10, 28), date(2024, 10, 30)),
     )
-    choices: dict[str, Callable[[], SourceSettings]] = {
-        "market": lambda: market,
-        "regimes": lambda: replace(market, regimes=("calm", "turbulent")),
-        "bars": lambda: bars,
-        "fast bars of 15m": lambda: replace(
-            bars, interval="15m", starts_at=datetime(2026, 1, 1, 0, 8, tzinfo=UTC), raw_interval_ms=1_000
+    real_path = REAL / "recordings" / "binance_um_btcusdt_20240808_raw_ws.gz"
+    fast = replace(market, raw_interval_ms=1_000)
+    choices: dict[str, tuple[MarketSettings, ReplaySettings | None]] = {
+        "market": (market, None),
+        "regimes": (replace(market, regimes=("calm", "turbulent")), None),
+        "bars": (market, bars),
+        "fast bars of 15m": (
+            fast,
+            replace(bars, interval="15m", starts_at=datetime(2026, 1, 1, 0, 8, tzinfo=UTC)),
         ),
-        "messages": lambda: RawRecordingSettings(recording=recording / "raw.gz", instrument=listed[0]),
-        "real bars": lambda: BarRecordingSettings(
-            archive=REAL / "binance_vision",
-            instruments=(REAL_BTC,),
-            interval="15m",
-            first_day=date(2024, 10, 28),
-            last_day=date(2024, 10, 30),
-        ),
-        "real messages": lambda: RawRecordingSettings(
-            recording=REAL / "recordings" / "binance_um_btcusdt_20240808_raw_ws.gz",
-            instrument=REAL_BTC,
-            starts_at=datetime(2026, 1, 1, tzinfo=UTC),
+        "messages": (market, ReplaySettings(path=recording / "raw.gz", instruments=listed[:1], starts_at=BUSY)),
+        "real bars": (market, real),
+        "real messages": (
+            market,
+            ReplaySettings(path=real_path, instruments=(REAL_BTC,), starts_at=datetime(2026, 1, 1, tzinfo=UTC)),
         ),
     }
-    settings = choices[request.param]()
-    source = open_source(settings)
+    played = choices[request.param]
+    source = open_source(*played)
     length = {"messages": 4, "real messages": 5, "real bars": 2_880}.get(request.param, 1_500)
     first, last = window(source, length)
-    return Case(source=source, settings=settings, first=first, last=last, money_is_recorded="bars" in request.param)
+    return Case(
+        source=source,
+        market=played[0],
+        replay=played[1],
+        first=first,
+        last=last,
+        money_is_recorded="bars" in request.param,
+    )
 
 
 def columns(record) -> dict[str, np.ndarray]:
@@ -178,13 +186,12 @@ def test_spans_are_half_open_wherever_they_are_cut(case, reader):
 
 
 def test_answers_depend_neither_on_their_order_nor_on_other_instruments(case):
-    again = case.settings
-    if isinstance(again, MarketSettings | BarRecordingSettings) and len(again.instruments) > 1:
-        again = replace(again, instruments=again.instruments[:1])
+    alone = replace(case.market, instruments=case.market.instruments[:1])
+    recorded_alone = case.replay and replace(case.replay, instruments=case.replay.instruments[:1])
     for kept in (market_module._day_bars, market_module._day_premium, market_module._day_path):
         kept.cache_clear()
     # Messages take long to read: the same ones in a source that has answered nothing yet.
-    other = replace(case.source) if isinstance(case.source, RawReplay) else open_source(again)
+    other = replace(case.source) if isinstance(case.source, RawReplay) else open_source(alone, recorded_alone)
     instants = moments(case, 6)
     backwards = [columns(other.book(BTC, at).bids) for at in reversed(instants)][::-1]
 
@@ -254,11 +261,11 @@ def test_the_best_of_a_book_is_the_last_quote(case):
 def test_fair_prices_stand_at_raw_bars_and_around_the_price(case):
     fair = case.source.fair_prices(BTC, case.first, case.last)
     bars = case.source.bars(BTC, case.first, case.last, raw_bars=1)
-    price = bars.open * float(case.source.instruments[0].tick)
+    price = bars.close[:-1] * float(case.source.instruments[0].tick)
 
     assert np.array_equal(fair.at_ms, bars.opened_at_ms)
-    assert np.abs(fair.mark_price / price - 1).max() < 0.001
-    assert fair.index_price * (1 + fair.premium) == pytest.approx(price, rel=0.001)
+    assert np.abs(fair.mark_price[1:] / price - 1).max() < 0.001
+    assert (fair.index_price * (1 + fair.premium))[1:] == pytest.approx(price, rel=0.001)
 
 
 def test_funding_is_settled_on_its_grid_and_open_interest_measured_on_its_own(case):
@@ -290,12 +297,12 @@ def test_outside_its_span_a_recording_has_nothing_and_no_book(case):
 
 
 def test_equal_settings_give_equal_names_and_other_settings_another(case):
-    if not isinstance(case.settings, BarRecordingSettings):
+    if case.replay is None or case.replay.days is None:
         pytest.skip("a market's name is its digest, and messages are too many to be read again")
     later = datetime(2026, 1, 5, tzinfo=UTC)
 
-    assert open_source(case.settings).identity == case.source.identity
-    assert open_source(replace(case.settings, starts_at=later)).identity != case.source.identity
+    assert open_source(case.market, case.replay).identity == case.source.identity
+    assert open_source(case.market, replace(case.replay, starts_at=later)).identity != case.source.identity
 
 
 def test_bars_of_no_length_instants_without_a_zone_and_strangers_are_refused(case):
@@ -308,21 +315,27 @@ def test_bars_of_no_length_instants_without_a_zone_and_strangers_are_refused(cas
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("path", "days", "words"),
     [
-        (RawRecordingSettings(recording=Path("nowhere.gz"), instrument=REAL_BTC), "no file at nowhere.gz"),
-        (
-            BarRecordingSettings(
-                archive=Path("nowhere"),
-                instruments=(REAL_BTC,),
-                interval="1m",
-                first_day=date(2024, 1, 1),
-                last_day=date(2024, 1, 2),
-            ),
-            "data/futures/um, found none at nowhere",
-        ),
+        ("nowhere.gz", None, "no file at nowhere.gz"),
+        ("nowhere", (date(2024, 1, 1), date(2024, 1, 2)), "data/futures/um, found none at nowhere"),
     ],
 )
-def test_a_recording_that_is_not_there_is_refused_naming_its_path(settings, words):
+def test_a_recording_that_is_not_there_is_refused_naming_its_path(make_settings, path, days, words):
+    replay = ReplaySettings(path=Path(path), instruments=(REAL_BTC,), starts_at=DAY, days=days)
     with pytest.raises(SettingsError, match=words):
-        open_source(settings)
+        open_source(make_settings(), replay)
+
+
+def test_recordings_played_otherwise_have_other_names():
+    replay = ReplaySettings(path=Path("here"), instruments=(REAL_BTC,), starts_at=DAY, days=(DAY.date(), DAY.date()))
+    others = [
+        replace(replay, path=Path("there")),
+        replace(replay, interval="15m"),
+        replace(replay, starts_at=BUSY),
+        replace(replay, days=None),
+    ]
+    names = [replay.name_at(60_000), replay.name_at(1_000), *(other.name_at(60_000) for other in others)]
+
+    assert replace(replay).name_at(60_000) == names[0]
+    assert len(set(names)) == len(names)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from simulated_venues.market import SimulatedMarket
-from simulated_venues.sources import BarRecordingSettings, open_source
+from simulated_venues.sources import ReplaySettings, open_source
 from tests.simulated_venues.dydx.indexer_venue import BLOCK_MS, IndexerVenue
 from tests.simulated_venues.recordings import recorded, write_days
 
@@ -18,15 +18,13 @@ def venue_fixture(make_settings, tmp_path_factory):
     root = tmp_path_factory.mktemp("recorded")
     market = SimulatedMarket(make_settings())
     write_days(root, market, DAY, 2)
-    settings = BarRecordingSettings(
-        archive=root,
+    replay = ReplaySettings(
+        path=root,
         instruments=tuple(recorded(each) for each in market.instruments),
-        interval="1m",
-        first_day=DAY.date(),
-        last_day=date(2024, 2, 28),
         starts_at=datetime(2026, 1, 1, tzinfo=UTC),
+        days=(DAY.date(), date(2024, 2, 28)),
     )
-    venue = IndexerVenue(open_source(settings))
+    venue = IndexerVenue(open_source(market.settings, replay))
     venue.make_block(FIRST_MS + BLOCK_MS)
     return venue
 
