@@ -24,20 +24,14 @@ class Klines:
         bars: their prices and quantities, in ticks and lots.
         first_trade_id: int64, `NO_TRADE` where nothing was traded.
         last_trade_id: int64.
-        now_ms: the instant at which they were read.
     """
 
     bars: Bars
     first_trade_id: Integers
     last_trade_id: Integers
-    now_ms: int
 
     def __len__(self) -> int:
         return len(self.bars)
-
-    def is_closed(self, k: int) -> bool:
-        """Whether nothing can be added to the k-th any more."""
-        return int(self.bars.opened_at_ms[k]) + self.bars.interval_ms <= self.now_ms
 
 
 def klines(
@@ -57,7 +51,7 @@ def klines(
     if first <= raw_open < last:
         pieces += _forming(source, instrument_id, raw_open, now_ms)
     bars = merge_bars(pieces, length)
-    return Klines(bars=bars, now_ms=now_ms, **_trade_ids(source, instrument_id, bars))
+    return Klines(bars=bars, **_trade_ids(source, instrument_id, bars))
 
 
 def closed_bars(source: MarketSource, instrument_id: str, interval: Interval, first_ms: int, last_ms: int) -> Bars:

@@ -82,7 +82,6 @@ def test_klines_are_exactly_what_the_trades_so_far_give(world, name, after_ms):
     traded = [k for k, count in enumerate(found.bars.trade_count) if count]
     assert traded[:2] == [0, 1]
     assert [rows(found)[k] for k in traded] == [of_trades(trades, opens[k], interval.length_ms) for k in traded]
-    assert [found.is_closed(k) for k in range(len(found))] == [at + interval.length_ms <= now for at in opens]
 
 
 def test_before_its_first_trade_a_kline_stands_flat_at_the_last_close(world):
