@@ -27,12 +27,11 @@ _IDLE_SECONDS = 0.02
 _PREPARED_MS = 40
 """So long after a step of the book the next one is made ready: everything of this one has been sent by then."""
 
-_DIFFS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
-_PARTS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
+_ENDINGS = {100: ("@100ms", "@0ms"), 250: ("", "@250ms"), 500: ("@500ms",)}
 _DEPTH_STREAMS: dict[int, list[tuple[str, int | None]]] = {
     speed_ms: [
-        *((f"@depth{ending}", None) for ending in _DIFFS[speed_ms]),
-        *((f"@depth{count}{ending}", count) for count, ending in product((5, 10, 20), _PARTS[speed_ms])),
+        *((f"@depth{ending}", None) for ending in _ENDINGS[speed_ms]),
+        *((f"@depth{count}{ending}", count) for count, ending in product((5, 10, 20), _ENDINGS[speed_ms])),
     ]
     for speed_ms in SPEEDS_MS
 }
