@@ -22,6 +22,21 @@ _THREADS = 2
 _CHECKSUM = ".CHECKSUM"
 
 
+@dataclass(frozen=True, slots=True)
+class _Zip:
+    """A published file.
+
+    Attributes:
+        content: its bytes.
+        etag: their MD5, as the bucket names a version.
+        checksum: the file beside it.
+    """
+
+    content: bytes
+    etag: str
+    checksum: bytes
+
+
 @dataclass(slots=True)
 class Archive:
     """Serves a source's history as data.binance.vision does.
@@ -34,7 +49,7 @@ class Archive:
     source: MarketSource
     clock: VenueClock
     _kept: "_Kept" = field(default_factory=lambda: _Kept())
-    _making: dict[str, asyncio.Future[bytes]] = field(default_factory=dict)
+    _making: dict[str, asyncio.Future[_Zip]] = field(default_factory=dict)
     _threads: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(_THREADS, thread_name_prefix="archive")
     )
@@ -64,11 +79,11 @@ class Archive:
             return _xml(missing_xml(key), HTTPStatus.NOT_FOUND)
         zipped = await self._zipped(file)
         if key.endswith(_CHECKSUM):
-            return web.Response(body=checksum_of(f"{file.stem}.zip", zipped), content_type="binary/octet-stream")
+            return web.Response(body=zipped.checksum, content_type="binary/octet-stream")
         return _part(request, zipped)
 
-    async def _zipped(self, file: ArchiveFile) -> bytes:
-        """The bytes of a file; however many ask for it at once, it is made once."""
+    async def _zipped(self, file: ArchiveFile) -> _Zip:
+        """A file; however many ask for it at once, it is made once."""
         kept = self._kept.get(file.path)
         if kept is not None:
             return kept
@@ -80,8 +95,10 @@ class Archive:
         # Whoever gives up waiting must not take the file from the others.
         return await asyncio.shield(making)
 
-    def _make(self, file: ArchiveFile) -> bytes:
-        zipped = zip_csv(f"{file.stem}.csv", csv_parts(self.source, file))
+    def _make(self, file: ArchiveFile) -> _Zip:
+        content = zip_csv(f"{file.stem}.csv", csv_parts(self.source, file))
+        etag = hashlib.md5(content, usedforsecurity=False).hexdigest()
+        zipped = _Zip(content, etag, checksum_of(f"{file.stem}.zip", content))
         self._kept.put(file.path, zipped)
         return zipped
 
@@ -90,31 +107,31 @@ class Archive:
 class _Kept:
     """The files that were asked for last, up to a number of bytes."""
 
-    _files: OrderedDict[str, bytes] = field(default_factory=OrderedDict)
+    _files: OrderedDict[str, _Zip] = field(default_factory=OrderedDict)
     _size: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def get(self, path: str) -> bytes | None:
+    def get(self, path: str) -> _Zip | None:
         with self._lock:
             if path in self._files:
                 self._files.move_to_end(path)
             return self._files.get(path)
 
-    def put(self, path: str, content: bytes) -> None:
+    def put(self, path: str, file: _Zip) -> None:
         with self._lock:
-            self._files[path] = content
-            self._size += len(content)
+            self._files[path] = file
+            self._size += len(file.content)
             while self._size > _KEPT_BYTES:
-                self._size -= len(self._files.popitem(last=False)[1])
+                self._size -= len(self._files.popitem(last=False)[1].content)
 
 
 def _xml(text: str, status: int = HTTPStatus.OK) -> web.Response:
     return web.Response(text=text, status=status, content_type="application/xml")
 
 
-def _part(request: web.Request, content: bytes) -> web.Response:
+def _part(request: web.Request, file: _Zip) -> web.Response:
     """A file, or from a byte of it on, for clients that go on with a download."""
-    headers = {"ETag": f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"', "Accept-Ranges": "bytes"}
+    content, headers = file.content, {"ETag": f'"{file.etag}"', "Accept-Ranges": "bytes"}
     try:
         wanted = request.http_range
     except ValueError:

@@ -2,6 +2,7 @@ import hashlib
 import io
 import subprocess
 import sys
+import threading
 import xml.etree.ElementTree as ElementTree
 import zipfile
 from datetime import UTC, datetime, timedelta
@@ -140,6 +141,22 @@ def test_a_download_can_go_on_where_it_stopped(binance):
     assert binance.client.get(f"{path}.CHECKSUM").text == (
         f"{hashlib.sha256(whole).hexdigest()}  BTCUSDT-15m-{DAY}.zip\n"
     )
+
+
+def test_a_file_is_hashed_once_and_not_by_the_thread_that_serves_all(binance, monkeypatch):
+    path, threads, md5, sha256 = f"{UM}/daily/klines/ETHUSDT/30m/ETHUSDT-30m-{DAY}.zip", [], hashlib.md5, hashlib.sha256
+
+    def noting(make):
+        return lambda *args, **kwargs: threads.append(threading.current_thread().name) or make(*args, **kwargs)
+
+    monkeypatch.setattr(hashlib, "md5", noting(md5))
+    monkeypatch.setattr(hashlib, "sha256", noting(sha256))
+    answers = [binance.client.get(path) for _ in range(2)]
+    checksums = [binance.client.get(f"{path}.CHECKSUM").text for _ in range(2)]
+
+    assert [name.rpartition("_")[0] for name in threads] == ["archive", "archive"]
+    assert {each.headers["ETag"] for each in answers} == {f'"{md5(answers[0].content).hexdigest()}"'}
+    assert {each.split()[0] for each in checksums} == {sha256(answers[0].content).hexdigest()}
 
 
 def test_the_listing_leads_from_folder_to_folder_to_every_file(binance):
