@@ -18,9 +18,10 @@ from simulated_venues.faults import KINDS, Fault
 
 if TYPE_CHECKING:
     from simulated_venues.process import VenueProcess
-    from simulated_venues.process_settings import ProcessSettings, ReplaySettings
+    from simulated_venues.process_settings import ProcessSettings
     from simulated_venues.remote import RemoteVenue
     from simulated_venues.settings import MarketSettings
+    from simulated_venues.sources import ReplaySettings
 
 type VenueName = Literal["binance", "dydx"]
 
@@ -197,10 +198,10 @@ def _market(settings: Settings, instruments: str | None) -> "MarketSettings":
 
 
 def _replay(market: "MarketSettings", path: Path, days: str | None, interval: str) -> "ReplaySettings":
-    """A recording of the market's instruments, to be played from the funding interval that runs now."""
-    from simulated_venues.process_settings import ReplaySettings
+    """A recording of the market's instruments: bars from the funding interval that runs now, messages from now."""
     from simulated_venues.replay.bars import aligned_start
     from simulated_venues.replay.files import RecordedInstrument
+    from simulated_venues.sources import ReplaySettings
 
     now = datetime.now(UTC)
     if not path.exists():
@@ -222,7 +223,9 @@ def _replay(market: "MarketSettings", path: Path, days: str | None, interval: st
             "simulate --replay: expected one instrument at natural speed for a raw recording, found "
             f"{len(instruments)} at {MINUTE_MS // market.raw_interval_ms}. Name it with --instruments."
         )
-    return ReplaySettings(path=path.resolve(), instruments=instruments, starts_at=now.replace(second=0, microsecond=0))
+    # It begins up to a minute after the instant that is named, and has begun when the venues start.
+    starts_at = now.replace(second=0, microsecond=0) - timedelta(minutes=1)
+    return ReplaySettings(path=path.resolve(), instruments=instruments, starts_at=starts_at)
 
 
 def _days(text: str) -> tuple[date, date]:
@@ -257,7 +260,7 @@ def venue_settings(
 
     section = settings.simulated_venues
     # Accounts belong to a market: at other prices they would be worth something else.
-    name = market.digest if replay is None else f"replay-{replay.starts_at:%Y%m%dT%H%M%S}"
+    name = market.digest if replay is None else replay.name_at(market.raw_interval_ms)
     happens = Scenario() if scenario is None else read_scenario(scenario)
     if strangers := {entry.venue for entry in happens.entries} - set(venues):
         raise SettingsError(

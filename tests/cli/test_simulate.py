@@ -3,11 +3,15 @@
 import os
 import signal
 import socket
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from simulated_venues.market import SimulatedMarket
 from simulated_venues.remote import RemoteVenue
 from tests.helios_home import BTC, new_home
+from tests.simulated_venues.conftest import make_settings
+from tests.simulated_venues.recordings import raw_lines, write_raw
 
 ANYWHERE = {
     "simulated_venues.binance_port": 0,
@@ -101,6 +105,22 @@ def test_venues_in_the_same_folder_are_refused(simulated):
 
     assert (again.code, len(again.lines)) == (2, 1)
     assert "--state" in again.err
+
+
+def test_a_raw_recording_runs_from_the_moment_at_which_it_is_started(memory_folder, tmp_path):
+    market, first = SimulatedMarket(make_settings(ids=(BTC,))), datetime(2024, 2, 27, 15, 0, 50, tzinfo=UTC)
+    path = write_raw(tmp_path / "raw.gz", raw_lines(market, BTC, first, first + timedelta(minutes=3)))
+    options = ("binance", "--replay", str(path), "--instruments", BTC)
+    with (
+        new_home(memory_folder, **ANYWHERE | {"simulated_venues.time_scale": 1}) as home,
+        home.started("simulate", *options) as process,
+    ):
+        said = read_until(process, LAST_LINE)
+        os.killpg(process.pid, signal.SIGINT)
+        rest, _ = process.communicate(timeout=60)
+
+    assert "prices recorded in" in said
+    assert (process.returncode, rest) == (0, "Stopped. Accounts of dYdX are kept.\n")
 
 
 def test_a_port_that_is_taken_is_one_line_and_leaves_nothing_running(memory_folder):
