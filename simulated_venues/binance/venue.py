@@ -187,7 +187,7 @@ class BinanceVenue:
             await asyncio.sleep(seconds)
             await self._site.start(self._application())
             self._failure = None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told on the page of what is wrong
             _LOG.exception("simulated Binance: it did not come back from its restart")
             self._failure = str(error)
         finally:
