@@ -8,7 +8,7 @@ from simulated_venues.binance import payloads
 from simulated_venues.binance.exchange_info import INDEX_SYMBOL, exchange_info, funding_info, index_info
 from simulated_venues.binance.fair import fair_price
 from simulated_venues.binance.klines import bar_since
-from simulated_venues.binance.query import Query, Refusal
+from simulated_venues.binance.query import Query, Refusal, nothing_yet
 from simulated_venues.binance.symbols import base_asset, symbols
 from simulated_venues.binance.text import decimal_text
 from simulated_venues.binance.trade_history import last_trades
@@ -48,12 +48,14 @@ class ContractEndpoints:
             "indexInfo": self._index_info,
         }
 
-    def day_statistics(self, instrument: SimulatedInstrument) -> Record:
-        """Statistics of the last 24 hours, from the start of the raw bar in which they began."""
+    def day_statistics(self, instrument: SimulatedInstrument) -> Record | None:
+        """Statistics of the last 24 hours, from the start of the raw bar in which they began; None without a trade."""
         source, now, raw = self.view.source, self.view.now_ms(instrument), self.view.source.raw_interval_ms
         first = (now - _DAY_MS) // raw * raw
         bar = bar_since(source, instrument.instrument_id, first, now)
         last = last_trades(source, instrument.instrument_id, first, now + 1, 1)
+        if not len(last) or not len(bar):
+            return None
         return payloads.day_statistics(bar, last, instrument, (first, now))
 
     def _premium_index(self, instrument: SimulatedInstrument) -> Record:
@@ -78,7 +80,7 @@ class ContractEndpoints:
         width = (limit + 1) * funding_ms
         oldest, stop = self.view.span_ms(instrument)
         last = stop if end is None else max(oldest, min(stop, end + 1))
-        first = max(oldest, last - width if start is None else start)
+        first = min(max(oldest, last - width if start is None else start), last)
         # A stamp is a little later than what it stands for, so one more is read before the span.
         read = instant(max(oldest, first - funding_ms)), instant(max(first, min(last, first + width)))
         found = self.view.source.settlements(instrument.instrument_id, *read)
@@ -89,15 +91,19 @@ class ContractEndpoints:
         instrument = self.view.instrument(query)
         now, step = self.view.now_ms(instrument), RAW_BARS_PER_METRICS * self.view.source.raw_interval_ms
         found = self.view.source.open_interest(instrument.instrument_id, instant(now - step), instant(now + 1))
+        if not len(found.measured_at_ms):
+            raise nothing_yet()
         return {
             "symbol": instrument.symbol,
             "openInterest": decimal_text(int(found.open_interest[-1]), instrument.quantity_decimals),
             "time": int(found.measured_at_ms[-1]),
         }
 
-    def _price(self, instrument: SimulatedInstrument) -> Record:
+    def _price(self, instrument: SimulatedInstrument) -> Record | None:
         oldest, stop = self.view.span_ms(instrument)
         last = last_trades(self.view.source, instrument.instrument_id, oldest, stop, 1)
+        if not len(last):
+            return None
         return {
             "symbol": instrument.symbol,
             "price": decimal_text(int(last.price[-1]), instrument.price_decimals),

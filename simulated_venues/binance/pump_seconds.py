@@ -64,6 +64,8 @@ class SecondPump:
                 streams, mini_streams = self._heard([f"{name}@ticker"]), self._heard([f"{name}@miniTicker"])
                 if streams or mini_streams or everybody or every_mini:
                     found = await asyncio.to_thread(statistics, instrument)
+                    if found is None:
+                        continue
                     sent_ms = self.clock.now_ms()
                     tickers.append(messages.ticker(found, sent_ms))
                     minis.append(messages.mini_ticker(found, sent_ms))

@@ -23,9 +23,18 @@ class Refusal(Exception):
         return {"code": self.code, "msg": str(self)}
 
 
+LATEST_MS = 10**14
+"""No time may be later, in milliseconds: in microseconds and nanoseconds every one of our days would be."""
+
+
 def not_valid(name: str) -> Refusal:
     """The refusal of a value that a parameter does not take."""
     return Refusal(-1130, f"Data sent for parameter '{name}' is not valid.")
+
+
+def nothing_yet() -> Refusal:
+    """The refusal to tell of an instrument what is not known of it: a recording may begin or stop without it."""
+    return Refusal(-4108, "Symbol is on delivering or delivered or settling or closed or pre-trading.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +88,15 @@ class Query:
         """`startTime` and `endTime`, milliseconds since 1970, both included.
 
         Raises:
-            Refusal: the end lies before the start.
+            Refusal: the end lies before the start, or one of them is not in milliseconds.
         """
-        first, last = self.whole("startTime"), self.whole("endTime")
+        first, last = self._time("startTime"), self._time("endTime")
         if first is not None and last is not None and first > last:
             raise Refusal(-1023, "Start time is greater than end time.")
         return first, last
+
+    def _time(self, name: str) -> int | None:
+        at_ms = self.whole(name)
+        if at_ms is not None and at_ms > LATEST_MS:
+            raise not_valid(name)
+        return at_ms

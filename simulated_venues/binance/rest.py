@@ -1,6 +1,7 @@
 """Binance's USD-M market data over HTTP, as of the venue's clock."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from simulated_venues.binance.view import Answer, MarketView
 from simulated_venues.clock import VenueClock
 from simulated_venues.source import MarketSource
 
+_LOG = logging.getLogger(__name__)
 _THREADS = 4
 """Of its own, so that long answers keep neither the streams nor the archive waiting."""
 
@@ -68,6 +70,10 @@ def _handler(answer: Answer, threads: ThreadPoolExecutor) -> Callable[[web.Reque
             return await asyncio.get_running_loop().run_in_executor(threads, answer_to, Query(request.query))
         except Refusal as refusal:
             return json_response(refusal.body(), status=refusal.status)
+        except Exception:  # noqa: BLE001 - a client reads JSON whatever goes wrong here; the log has the cause
+            _LOG.exception("simulated Binance: no answer to %s", request.path_qs)
+            unknown = Refusal(-1000, "An unknown error occurred while processing the request.")
+            return json_response(unknown.body(), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
     return handle
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from simulated_venues.binance.intervals import Interval, served_intervals
-from simulated_venues.binance.query import Query, Refusal
+from simulated_venues.binance.query import Query, Refusal, nothing_yet
 from simulated_venues.binance.symbols import listed_ms, symbols
 from simulated_venues.clock import VenueClock
 from simulated_venues.settings import SimulatedInstrument
@@ -60,8 +60,15 @@ class MarketView:
             raise Refusal(-1120, "Invalid interval.")
         return found
 
-    def each(self, query: Query, make: Callable[[SimulatedInstrument], Record]) -> Json:
-        """A record of one symbol, or of all of them if none is named."""
+    def each(self, query: Query, make: Callable[[SimulatedInstrument], Record | None]) -> Json:
+        """A record of one symbol, or, if none is named, of all of which there is one.
+
+        Raises:
+            Refusal: there is none of the symbol.
+        """
         if query.text("symbol"):
-            return make(self.instrument(query))
-        return [make(instrument) for instrument in symbols(self.source).values()]
+            found = make(self.instrument(query))
+            if found is None:
+                raise nothing_yet()
+            return found
+        return [found for instrument in symbols(self.source).values() if (found := make(instrument)) is not None]
