@@ -4,6 +4,7 @@ Paths, requests and error codes as Binance documents them for USDⓈ-M Futures (
 streams", "Connect"): `/ws/<stream>` sends raw payloads, `/stream?streams=<a>/<b>` wraps each in its stream's name.
 """
 
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,10 +17,13 @@ from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.faults import Faults
 from simulated_venues.websocket import Client, Hub, Lifetime
 
-MAX_STREAMS = 200
+MAX_STREAMS = 1_024
 MAX_MESSAGES_PER_SECOND = 10
 
 _PREFIXES = ("", "/market", "/public", "/private")
+_PUBLIC = re.compile(r"!bookTicker|[^@!]+@(bookTicker|trade|rpiDepth|depth)\b.*|[^@!]+@depth\d+\b.*")
+"""Streams of `/public`: the book and single trades; those of `/market` are all others."""
+
 _PONG_PINGS = 10 / 3
 """The venue waits ten minutes for a pong, and pings every three."""
 
@@ -57,10 +61,12 @@ class Connection:
     Attributes:
         client: the connection.
         hub: where it subscribes.
+        prefix: of its path; a stream that belongs to another one is accepted and stays silent.
     """
 
     client: Client
     hub: Hub
+    prefix: str = ""
     _came_at: deque[float] = field(default_factory=lambda: deque(maxlen=MAX_MESSAGES_PER_SECOND + 1))
 
     def subscribe(self, streams: list[str]) -> None:
@@ -72,7 +78,13 @@ class Connection:
         if len(self.client.streams.union(streams)) > MAX_STREAMS:
             raise _Refusal(_WRONG_REQUEST, f"Invalid request: too many streams, at most {MAX_STREAMS}")
         for stream in streams:
-            self.hub.subscribe(self.client, stream)
+            if self._is_served(stream):
+                self.hub.subscribe(self.client, stream)
+            else:
+                self.client.streams.add(stream)
+
+    def _is_served(self, stream: str) -> bool:
+        return not self.prefix or self.prefix == ("/public" if _PUBLIC.fullmatch(stream) else "/market")
 
     def receive(self, text: str) -> None:
         """Answer a request, or close the connection of a client that sends too many."""
@@ -176,7 +188,7 @@ class StreamFront:
         await socket.prepare(request)
         name = request.headers.get("User-Agent", "")
         client = Client(socket, self.faults, combined if is_combined else raw, name, request.transport)
-        connection = Connection(client, self.hub)
+        connection = Connection(client, self.hub, _prefix(request.path))
         connection.subscribe(streams)
         await self.hub.serve(client, connection.receive, self._lifetime())
         return socket
@@ -197,6 +209,10 @@ def _parse(text: str) -> dict[str, object]:
     if not isinstance(request, dict):
         raise _Refusal(_WRONG_REQUEST, "Invalid request: expected an object")
     return request
+
+
+def _prefix(path: str) -> str:
+    return next((prefix for prefix in _PREFIXES if prefix and path.startswith(f"{prefix}/")), "")
 
 
 def _split(names: str) -> list[str]:

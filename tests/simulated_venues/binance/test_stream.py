@@ -92,11 +92,10 @@ def test_liquidations_are_large_trades_that_run_with_the_price_and_look_as_recor
     assert shape(message) == shape(recorded["liquidation_stream"])
 
 
-@pytest.mark.parametrize("prefix", ["", "/market", "/public", "/private"])
-def test_raw_paths_send_payloads_and_combined_ones_wrap_them(prefix):
+def test_raw_paths_send_payloads_and_combined_ones_wrap_them():
     async def run():
         async with serving() as venue:
-            url = venue.ws_url + prefix
+            url = venue.ws_url
             async with connected(f"{url}/ws/btcusdt@aggTrade/ethusdt@aggTrade") as raw:
                 plain = [await receive(raw) for _ in range(2)]
             async with connected(f"{url}/stream?streams=btcusdt@bookTicker") as combined:
@@ -107,6 +106,31 @@ def test_raw_paths_send_payloads_and_combined_ones_wrap_them(prefix):
     assert {message["e"] for message in plain} == {"aggTrade"}
     assert wrapped["stream"] == "btcusdt@bookTicker"
     assert wrapped["data"]["e"] == "bookTicker"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "served"),
+    [
+        ("", {"aggTrade", "markPriceUpdate", "bookTicker", "depthUpdate"}),
+        ("/market", {"aggTrade", "markPriceUpdate"}),
+        ("/public", {"bookTicker", "depthUpdate"}),
+        ("/private", set()),
+    ],
+)
+def test_a_path_sends_the_streams_that_belong_to_it_and_accepts_the_others(prefix, served):
+    names = ["btcusdt@aggTrade", "btcusdt@bookTicker", "btcusdt@depth10@100ms", "btcusdt@markPrice@1s"]
+
+    async def run():
+        async with serving() as venue, connected(f"{venue.ws_url}{prefix}/ws/{'/'.join(names)}") as socket:
+            listed = await ask(socket, {"method": "LIST_SUBSCRIPTIONS", "id": 1})
+            heard = await receive_until(socket, lambda messages: {each["e"] for each in messages} >= served)
+            return listed["result"], {each["e"] for each in heard}, venue.describe()["counters"]["messages"]
+
+    listed, heard, count = asyncio.run(run())
+
+    assert listed == names
+    assert heard == served
+    assert bool(count) is bool(served)
 
 
 def test_subscriptions_and_properties_are_changed_and_listed():
@@ -166,7 +190,7 @@ def test_a_wrong_request_is_refused_by_its_code_and_the_connection_stays(request
 
 
 def test_a_connection_has_no_more_streams_than_the_limit():
-    names = [f"x{number}@aggTrade" for number in range(MAX_STREAMS + 1)]
+    names = [f"x{number:x}" for number in range(MAX_STREAMS + 1)]
 
     async def run():
         async with serving() as venue:
@@ -183,6 +207,7 @@ def test_a_connection_has_no_more_streams_than_the_limit():
     assert first == {"result": None, "id": 1}
     assert second["error"]["code"] == 2
     assert status == 400
+    assert MAX_STREAMS == 1_024
 
 
 def test_a_client_that_sends_more_than_ten_messages_a_second_is_disconnected():
