@@ -40,9 +40,6 @@ SETTINGS = {
     "wal_level": "logical",
     "dynamic_shared_memory_type": "mmap",  # in the data directory: /dev/shm is small in containers and keeps leftovers
     "password_encryption": "scram-sha-256",
-    # Rounds make a guessed password dear. Ours are 192 random bits, which nobody guesses, and every new connection
-    # would pay for the rounds.
-    "scram_iterations": "1",
     "timezone": "UTC",
     "jit": "off",
     "logging_collector": "off",

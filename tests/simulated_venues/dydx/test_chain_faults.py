@@ -176,7 +176,7 @@ def test_a_restart_comes_back_at_the_same_ports_with_the_state(venue, trader):
     trader.wait(lambda: answers(trader))
 
     assert venue.addresses == addresses
-    assert trader.height() > height
+    trader.wait(lambda: trader.height() > height)
     assert trader.usdc() == usdc
     assert trader.status(client_id) == "OPEN"
     assert trader.cancel(client_id, flags=LONG).code == 0
