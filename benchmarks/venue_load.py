@@ -116,7 +116,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--processes", type=int, default=4, help="Over which the connections are spread.")
-    parser.add_argument("--trades-per-day", type=int, default=110_000)
+    parser.add_argument("--trades-per-day", type=int, default=140_000)
     parser.add_argument("--listen", metavar="URL", help="Only listen to a venue there.")
     parser.add_argument("--into", type=Path, metavar="FILE", help="With --listen: where the delays go.")
     given = parser.parse_args()
