@@ -110,6 +110,11 @@ def node_of(venue, loop):
     try:
         yield node
     finally:
+        # Tasks that the node leaves behind would be found dead in the midst of a later test.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         node.dispose()
 
 
