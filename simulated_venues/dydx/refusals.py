@@ -6,7 +6,10 @@ SDK, CLOB, SUBACCOUNTS, SENDING = "sdk", "clob", "subaccounts", "sending"
 
 
 class Reason(Enum):
-    """A sentinel error: (codespace, code, text). Source: cosmos-sdk 0.50 types/errors, v4-chain x/*/types/errors.go."""
+    """A sentinel error: (codespace, code, text), the text as the chain words it, since clients look for it.
+
+    Source: cosmos-sdk 0.50 types/errors, v4-chain x/*/types/errors.go.
+    """
 
     TX_DECODE = (SDK, 2, "tx parse error")
     UNAUTHORIZED = (SDK, 4, "unauthorized")

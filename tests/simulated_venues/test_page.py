@@ -121,9 +121,12 @@ def test_a_refused_fault_says_why(page, venue):
 
 
 def test_it_says_when_the_venue_no_longer_answers(page, venue):
-    venue.describe = lambda: 1 / 0
+    assert not page.locator("#lost").is_visible()
 
+    venue.describe = lambda: 1 / 0
     page.locator("#lost", has_text="has not answered since").wait_for(timeout=15_000)
+
+    assert page.locator("#lost").is_visible()
 
 
 @pytest.mark.parametrize("width", [390, 1280])

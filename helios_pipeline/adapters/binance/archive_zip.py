@@ -26,8 +26,7 @@ def unzip_csv(content: bytes, *, name: str) -> bytes:
                     "The source published another file under this name."
                 )
             return archive.read(expected)
-    # A damaged header may ask for a compression (NotImplementedError) or a password (RuntimeError) that was never used;
-    # the former is a RuntimeError too.
+    # A damaged header may ask for a compression that nobody knows, or for a password: both are a RuntimeError.
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise DataError(
             f"{name}: expected a readable zip, found a damaged one ({error}). Delete it and run again; if that "

@@ -65,14 +65,15 @@ def sample(name):
 def same(ours, theirs, more=""):
     """The same type and, of an object, the same keys with values of the same type."""
     if theirs is None or ours is None:
-        return
+        return True
     assert type(ours) is type(theirs) or {type(ours), type(theirs)} == {int, float}, (ours, theirs)
     if isinstance(theirs, dict):
         assert set(theirs) - MISSING.get(more, set()) <= set(ours), (more, set(theirs) - set(ours))
         assert set(ours) - set(theirs) <= MORE.get(more, set()), (more, set(ours) - set(theirs))
         for key in set(theirs) & set(ours):
             if not isinstance(theirs[key], dict | list):
-                same(ours[key], theirs[key])
+                assert same(ours[key], theirs[key])
+    return True
 
 
 MISSING = {
@@ -198,14 +199,14 @@ def _rest(name):
 )
 def test_rest_has_the_recorded_keys_and_types(told, name, path, keys, more):
     ours, theirs = told[0][path], _rest(name)
-    same(ours, theirs)
+    assert same(ours, theirs)
     for key in keys:
         ours, theirs = ours[key], theirs[key]
-    same(ours, theirs, more)
+    assert same(ours, theirs, more)
     if name == "http_get_transfers":
-        same(ours["sender"], theirs["sender"])
+        assert same(ours["sender"], theirs["sender"])
     if name == "http_get_subaccount":
-        same(ours["assetPositions"]["USDC"], theirs["assetPositions"]["USDC"])
+        assert same(ours["assetPositions"]["USDC"], theirs["assetPositions"]["USDC"])
 
 
 def test_every_market_of_the_recorded_list_that_trades_here_has_its_parameters(told):
@@ -244,7 +245,7 @@ def test_the_websocket_has_the_recorded_keys_and_types(told, name, kind, keys, m
     theirs = sample(name)
     alike = [m for m in told[1] if _is(m, kind, theirs.get("channel")) and (not keys or keys[0] in m["contents"])]
     ours = alike[-1]
-    same(ours, theirs)
+    assert same(ours, theirs)
     if keys is None:
         return
     ours, theirs = ours["contents"], theirs["contents"]
@@ -252,7 +253,7 @@ def test_the_websocket_has_the_recorded_keys_and_types(told, name, kind, keys, m
         assert set(ours) - set(theirs) <= MORE.get(name.removeprefix("ws_").replace("_", " "), set())
     for key in keys:
         ours, theirs = ours[key], theirs[key]
-    same(ours, theirs, more)
+    assert same(ours, theirs, more)
 
 
 def test_recorded_channels_have_their_like(told):
@@ -262,15 +263,15 @@ def test_recorded_channels_have_their_like(told):
         alike = [m for m in told[1] if _is(m, kind, channel) and key in m["contents"]]
         assert alike, theirs
         ours = alike[-1]
-        same(ours, theirs)
+        assert same(ours, theirs)
         assert ours.get("version") == theirs.get("version")
         mine = ours["contents"][key]
         if isinstance(inner, list):
-            same(mine[0], inner[0], "trade")
+            assert same(mine[0], inner[0], "trade")
         else:
             ticker = next(iter(inner))
             mine = mine.get(ticker) or next(iter(mine.values()))
-            same(mine, inner[ticker], {"trading": "trading", "markets": "market"}.get(key, ""))
+            assert same(mine, inner[ticker], {"trading": "trading", "markets": "market"}.get(key, ""))
 
 
 def test_messages_of_a_connection_are_counted_without_a_gap(told):
