@@ -6,7 +6,7 @@ from v4_proto.dydxprotocol.sending.tx_pb2 import MsgCreateTransfer
 from v4_proto.dydxprotocol.subaccounts.subaccount_pb2 import SubaccountId
 
 from simulated_venues.dydx.messages import order_of
-from simulated_venues.dydx.records import Market, Moment
+from simulated_venues.dydx.records import Moment
 from simulated_venues.dydx.refusals import Refused
 from simulated_venues.dydx.validation import (
     STATEFUL_WINDOW_SECONDS,
@@ -14,22 +14,12 @@ from simulated_venues.dydx.validation import (
     check_message,
     check_order_in_time,
 )
+from tests.simulated_venues.dydx.background import BTC as MARKET
 
 OWNER = "dydx19rl4cm2hmr8afy4kldpxz3fka4jguq0a4erelz"
 SUBACCOUNT = SubaccountId(owner=OWNER, number=0)
 LAST = Moment(height=1_000, at_ms=1_800_000_000_000)
 NOW = LAST.at_ms // 1_000
-MARKET = Market(
-    ticker="BTC-USD",
-    instrument_id="BTCUSDT-PERP.BINANCE",
-    clob_pair_id=0,
-    atomic_resolution=-10,
-    quantum_conversion_exponent=-9,
-    step_base_quantums=1_000_000,
-    subticks_per_tick=100_000,
-    initial_margin_ppm=20_000,
-    maintenance_margin_ppm=12_000,
-)
 
 
 def order_id(flags=0, *, owner=OWNER, number=0, pair=0):
