@@ -13,19 +13,32 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 
 from helios_pipeline.core.calendar import month_start, months_between
 from helios_pipeline.core.errors import ManifestError, SettingsError
 from helios_pipeline.core.keys import PublicKey
 from helios_pipeline.core.monthly_checks import ACCEPTABLE, CheckLimits
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
+from helios_pipeline.live_settings import (
+    LiveSection,
+    LiveVenuesSection,
+    RiskGateSection,
+    TradedInstrumentSection,
+    WatchdogSection,
+)
+from helios_pipeline.section import Fraction, InstrumentId, NotNegative, Port, Positive, Section
 
 ENVIRONMENT = {
     "HELIOS_HOME": ("paths", "home"),
     "HELIOS_ARCHIVE_URL": ("data", "archive_url"),
     "HELIOS_REST_URL": ("data", "rest_url"),
     "HELIOS_DATABASE_URL": ("database", "url"),
+    "HELIOS_BINANCE_URL": ("live_venues", "binance_http"),
+    "HELIOS_BINANCE_WS_URL": ("live_venues", "binance_ws"),
+    "HELIOS_DYDX_URL": ("live_venues", "dydx_http"),
+    "HELIOS_DYDX_WS_URL": ("live_venues", "dydx_ws"),
+    "HELIOS_DYDX_GRPC": ("live_venues", "dydx_grpc"),
 }
 """Environment variable → the key it sets."""
 
@@ -81,17 +94,6 @@ def _acceptable_check(value: str) -> str:
 Month = Annotated[str, AfterValidator(_month)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PublicKeyText = Annotated[str, AfterValidator(_public_key)]
-InstrumentId = Annotated[str, Field(pattern=r"^[A-Z0-9]+-PERP\.[A-Z]+$")]
-Positive = Annotated[Decimal, Field(gt=0)]
-NotNegative = Annotated[Decimal, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Port = Annotated[int, Field(ge=0, le=65_535)]
-
-
-class Section(BaseModel):
-    """A table of the file: unknown keys are errors, values don't change after loading."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class ResearchSection(Section):
@@ -370,6 +372,11 @@ class Settings(Section):
     dagster: DagsterSection
     simulated_market: SimulatedMarketSection
     simulated_venues: SimulatedVenuesSection
+    live: LiveSection
+    live_instruments: Annotated[tuple[TradedInstrumentSection, ...], Field(min_length=1)]
+    live_venues: LiveVenuesSection
+    risk_gate: RiskGateSection
+    watchdog: WatchdogSection
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -45,3 +45,21 @@ class SimulationError(HeliosError):
     """Inputs of a simulation are inconsistent, or would overflow exact money."""
 
     exit_code = 6
+
+
+class JournalError(HeliosError):
+    """The journal can't be written or read: nothing may be sent."""
+
+    exit_code = 7
+
+
+class VenueError(HeliosError):
+    """A trading venue refuses, or answers with something else than it documents."""
+
+    exit_code = 8
+
+
+class EngineError(HeliosError):
+    """The live engine can't start or go on here: another one holds the account, a state is unreadable."""
+
+    exit_code = 9

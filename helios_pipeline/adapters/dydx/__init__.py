@@ -1,0 +1,1 @@
+"""dYdX v4: orders by its own Python client, its account from the indexer."""

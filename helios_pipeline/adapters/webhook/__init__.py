@@ -1,0 +1,1 @@
+"""Alerts by webhook, none of them lost."""
