@@ -55,11 +55,14 @@ SMALL: dict[str, Any] = {
 
 
 def write_settings(path: Path, changes: Mapping[str, Any]) -> None:
-    """The shipped settings with some of them changed, as `section.key`."""
+    """The shipped settings with some of them changed, as `section.key`, or whole tables, as `section`."""
     values = tomllib.loads((ROOT / "helios.toml").read_text())
     for name, value in changes.items():
         section, _, key = name.partition(".")
-        values[section][key] = value
+        if key:
+            values[section][key] = value
+        else:
+            values[section] = value
     lines: list[str] = []
     for section, table in values.items():
         if isinstance(table, list):
