@@ -12,7 +12,7 @@ from assets.market_data import raw_funding_rates, raw_open_interest
 from assets.month_assets import define_monthly_asset
 from assets.months import Made, Month, MonthlyAsset, Plan
 from assets.research import Research
-from helios_pipeline.core.calendar import month_start, next_month
+from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, next_month
 from helios_pipeline.features.frame import FEATURES_SCHEMA, make_features, warm_up_months
 from helios_pipeline.reports.figures import draw_features
 
@@ -53,7 +53,7 @@ def _make(research: Research, month: Month, plan: Plan) -> Made:  # noqa: ARG001
     )
     span = (month_start(month[1]), month_start(next_month(month[1])))
     features = make_features(
-        bars, funding, open_interest, research.settings.feature_settings, instrument_id=month[0]
+        bars, funding, open_interest, research.settings.feature_settings, instrument_id=month[0], interval=BAR_INTERVAL
     ).filter(pl.col("opened_at").is_between(*span, closed="left"))
     return Made(
         frame=features,

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from helios_pipeline.cli.simulated import simulated_market
-from helios_pipeline.core.calendar import month_start, next_month
+from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, next_month
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import AgreementSummary, Constraints, Gates, HoldoutRules
 from helios_pipeline.data.bars import make_bars
@@ -46,7 +46,7 @@ def market_inputs(settings: Settings) -> tuple[SimulationInputs, Window]:
         funding[name] = funding_frame(market, name, window.first, window.last)
         nothing = open_interest_frame(market, name, window.first, window.first)
         features[name] = make_features(
-            bars[name], funding[name], nothing, settings.feature_settings, instrument_id=name
+            bars[name], funding[name], nothing, settings.feature_settings, instrument_id=name, interval=BAR_INTERVAL
         )
     inputs = build_inputs(
         settings.instrument_records,

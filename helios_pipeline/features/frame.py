@@ -1,6 +1,7 @@
 """The feature frame: for each valid bar, what was known when it closed."""
 
 import math
+from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -9,8 +10,8 @@ from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import FeatureSettings
 from helios_pipeline.data.quarantine import STAMP
 from helios_pipeline.features.settlements import (
-    MICROSECONDS_PER_HOUR,
     last_before,
+    market_hour,
     microseconds,
     refuse_missing_settlements,
 )
@@ -49,8 +50,7 @@ LONGEST_FUNDING_INTERVAL_HOURS = 8
 OPEN_INTEREST_AGE_LIMIT_HOURS = 1
 """An open interest older than this is no value; it is measured every five minutes."""
 
-_BAR = BAR_INTERVAL // (BAR_INTERVAL.resolution)
-_HOUR = MICROSECONDS_PER_HOUR
+MICROSECOND = timedelta(microseconds=1)
 
 
 def make_features(
@@ -60,11 +60,12 @@ def make_features(
     settings: FeatureSettings,
     *,
     instrument_id: str,
+    interval: timedelta,
 ) -> pl.DataFrame:
     """As-of features of one instrument, one row per row of `bars`.
 
     Args:
-        bars: valid 15-minute bars, ascending by `opened_at`; missing ones are absent. Rows of the `warm_up_months`
+        bars: valid bars, ascending by `opened_at`; missing ones are absent. Rows of the `warm_up_months`
             before the month of interest make the result independent of where the history begins.
         funding: `settled_at`, `funding_rate`, `interval_hours`, ascending. A settlement is usable by bars that close
             strictly after it.
@@ -72,6 +73,7 @@ def make_features(
             publication delay of the settings.
         settings: lookbacks and floors.
         instrument_id: named in errors.
+        interval: length of a bar. Four bars are an hour of the market, the unit of funding intervals and delays.
 
     Returns:
         opened_at, closed_at, funding_rate_per_hour (fraction), funding_settled_at, funding_interval_hours, z_funding,
@@ -82,19 +84,20 @@ def make_features(
     Raises:
         DataError: a settlement that a row depends on is missing.
     """
+    length = interval // MICROSECOND
     opened_at = microseconds(bars, "opened_at")
-    closed_at = opened_at + _BAR
+    closed_at = opened_at + length
     closes = bars["close"].to_numpy()
     logs = log_prices(closes)
-    starts = segment_starts(opened_at, _BAR, settings.max_gap_bars)
+    starts = segment_starts(opened_at, length, settings.max_gap_bars)
     atr = average_true_ranges(bars["high"].to_numpy(), bars["low"].to_numpy(), closes, starts, settings.atr_bars)
     sigma = volatilities(logs, starts, settings.vol_lookback, float(settings.periods_per_year))
     return pl.concat(
         [
-            bars.select("opened_at", (pl.col("opened_at") + BAR_INTERVAL).alias("closed_at")),
-            _funding_columns(closed_at, funding, settings, instrument_id),
+            bars.select("opened_at", (pl.col("opened_at") + interval).alias("closed_at")),
+            _funding_columns(closed_at, funding, settings, instrument_id, length),
             pl.DataFrame({"volatility": sigma, "atr": atr}),
-            _open_interest_columns(closed_at, open_interest, settings),
+            _open_interest_columns(closed_at, open_interest, settings, length),
         ],
         how="horizontal",
     )
@@ -107,14 +110,15 @@ def warm_up_months(settings: FeatureSettings) -> int:
     settlements at the longest interval; a month has at least 28 days.
     """
     bars = max(settings.vol_lookback, settings.atr_bars) + 1
-    bar_days = bars * (1 + settings.max_gap_bars) * _BAR / (24 * _HOUR)
+    bar_days = bars * (1 + settings.max_gap_bars) * BAR_INTERVAL / timedelta(days=1)
     funding_days = (settings.funding_lookback + 1) * LONGEST_FUNDING_INTERVAL_HOURS / 24
     return math.ceil(max(bar_days, funding_days, 1.0) / 28)
 
 
 def _funding_columns(
-    closed_at: Integers, funding: pl.DataFrame, settings: FeatureSettings, instrument_id: str
+    closed_at: Integers, funding: pl.DataFrame, settings: FeatureSettings, instrument_id: str, bar: int
 ) -> pl.DataFrame:
+    hour = market_hour(bar)
     settled_at = microseconds(funding, "settled_at")
     hours = funding["interval_hours"].cast(pl.Int64).to_numpy()
     per_hour = funding["funding_rate"].to_numpy() / hours
@@ -122,11 +126,11 @@ def _funding_columns(
     used = last[last >= 0]
     if len(used):
         span = slice(max(int(used[0]) - settings.funding_lookback + 1, 0), int(used[-1]) + 1)
-        refuse_missing_settlements(settled_at[span], hours[span], instrument_id=instrument_id)
+        refuse_missing_settlements(settled_at[span], hours[span], instrument_id=instrument_id, hour=hour)
     known = last >= 0
     at = np.where(known, last, 0)
     if len(settled_at):
-        known &= closed_at - settled_at[at] <= hours[at] * _HOUR + _BAR
+        known &= closed_at - settled_at[at] <= hours[at] * hour + bar
     scores = floored_z_scores(per_hour, settings.funding_lookback, settings.funding_std_floor, FUNDING_Z_BOUND)
     return pl.DataFrame(
         {
@@ -138,21 +142,25 @@ def _funding_columns(
     )
 
 
-def _open_interest_columns(closed_at: Integers, open_interest: pl.DataFrame, settings: FeatureSettings) -> pl.DataFrame:
-    usable_from = microseconds(open_interest, "measured_at") + settings.open_interest_delay_minutes * (_HOUR // 60)
+def _open_interest_columns(
+    closed_at: Integers, open_interest: pl.DataFrame, settings: FeatureSettings, bar: int
+) -> pl.DataFrame:
+    hour = market_hour(bar)
+    usable_from = microseconds(open_interest, "measured_at") + settings.open_interest_delay_minutes * (hour // 60)
     contracts = open_interest["open_interest"].cast(pl.Float64).to_numpy()
-    now = _as_of(usable_from, contracts, closed_at)
-    day_before = _as_of(usable_from, contracts, closed_at - 24 * _HOUR)
+    oldest = OPEN_INTEREST_AGE_LIMIT_HOURS * hour
+    now = _as_of(usable_from, contracts, closed_at, oldest)
+    day_before = _as_of(usable_from, contracts, closed_at - 24 * hour, oldest)
     change = now / day_before - 1
     return pl.DataFrame({"open_interest": now, "open_interest_change_1d": change}, nan_to_null=True)
 
 
-def _as_of(usable_from: Integers, values: Floats, instants: Integers) -> Floats:
-    """The last value usable at each instant, NaN if there is none or it is too old."""
+def _as_of(usable_from: Integers, values: Floats, instants: Integers, oldest: int) -> Floats:
+    """The last value usable at each instant, NaN if there is none or it is older than that."""
     last = np.searchsorted(usable_from, instants, side="right") - 1
     result = np.full(len(instants), np.nan)
     known = last >= 0
-    known[known] = instants[known] - usable_from[last[known]] <= OPEN_INTEREST_AGE_LIMIT_HOURS * _HOUR
+    known[known] = instants[known] - usable_from[last[known]] <= oldest
     result[known] = values[last[known]]
     return result
 

@@ -75,7 +75,9 @@ def find_hindsight(
     found = []
     for instant in instants:
         known = inputs.known_at(instant, settings)
-        made = make_features(known.bars, known.funding, known.open_interest, settings, instrument_id=instrument_id)
+        made = make_features(
+            known.bars, known.funding, known.open_interest, settings, instrument_id=instrument_id, interval=BAR_INTERVAL
+        )
         of_month = pl.col("opened_at") >= pl.lit(stored["opened_at"].min(), dtype=STAMP)
         past = stored.filter(pl.col("closed_at") <= instant)
         found.append(_differences(past, made.filter(of_month), known_until=instant))

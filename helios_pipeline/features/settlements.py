@@ -8,7 +8,13 @@ import polars as pl
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.features.windows import Integers
 
-MICROSECONDS_PER_HOUR = 3_600_000_000
+BARS_PER_HOUR = 4
+"""An hour of the market has so many bars, whatever their length."""
+
+
+def market_hour(bar: int) -> int:
+    """An hour of the market in the unit of a bar's length."""
+    return BARS_PER_HOUR * bar
 
 
 def microseconds(frame: pl.DataFrame, column: str) -> Integers:
@@ -25,7 +31,9 @@ def last_before(settled_at: Integers, closed_at: Integers) -> Integers:
     return np.searchsorted(settled_at, closed_at, side="left").astype(np.int64) - 1
 
 
-def refuse_missing_settlements(settled_at: Integers, interval_hours: Integers, *, instrument_id: str) -> None:
+def refuse_missing_settlements(
+    settled_at: Integers, interval_hours: Integers, *, instrument_id: str, hour: int
+) -> None:
     """Check that each settlement follows the one before it within an interval.
 
     Where the interval changes, either of the two is accepted, since venues announce a change on both sides of it. That
@@ -35,16 +43,17 @@ def refuse_missing_settlements(settled_at: Integers, interval_hours: Integers, *
         settled_at: consecutive settlements, microseconds.
         interval_hours: the interval each rate is for.
         instrument_id: named in the error.
+        hour: of the market, in microseconds.
 
     Raises:
         DataError: a settlement is missing; names instrument and hour.
     """
     step = np.diff(settled_at)
-    allowed = np.maximum(interval_hours[1:], interval_hours[:-1]) * MICROSECONDS_PER_HOUR
+    allowed = np.maximum(interval_hours[1:], interval_hours[:-1]) * hour
     late = np.flatnonzero(step > allowed)
     if len(late):
         at = int(late[0])
-        missing = as_datetime(int(settled_at[at] + min(interval_hours[at], interval_hours[at + 1]) * 3_600_000_000))
+        missing = as_datetime(int(settled_at[at] + min(interval_hours[at], interval_hours[at + 1]) * hour))
         raise DataError(
             f"funding rates of {instrument_id}: expected a settlement at {missing:%Y-%m-%d %H:%M} UTC, one interval "
             f"after {as_datetime(int(settled_at[at])):%Y-%m-%d %H:%M}, found the next at "

@@ -317,7 +317,9 @@ def _refuse_unsettled(slots: Records, funding: pl.DataFrame, instrument: Instrum
     hours = funding["interval_hours"].cast(pl.Int64).to_numpy()
     begin = max(int(np.searchsorted(settled_at, traded[0], side="right")) - 1, 0)
     end = int(np.searchsorted(settled_at, traded[-1] + _SLOT, side="left"))
-    refuse_missing_settlements(settled_at[begin:end], hours[begin:end], instrument_id=instrument.instrument_id)
+    refuse_missing_settlements(
+        settled_at[begin:end], hours[begin:end], instrument_id=instrument.instrument_id, hour=_HOUR
+    )
     if begin == end or settled_at[begin] > traded[0] + hours[begin] * _HOUR:
         missing = traded[0]
     elif settled_at[end - 1] + hours[end - 1] * _HOUR < traded[-1] + _SLOT:

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from assets.rounds import load_inputs, plan_round
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.definitions import build_research
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
@@ -43,7 +44,9 @@ def store(research, asset, frame, month, **facts):
 
 def store_market(research, bars, funding):
     no_open_interest = pl.DataFrame(schema={"measured_at": pl.Datetime("us", "UTC"), "open_interest": pl.Float64})
-    made = make_features(bars, funding, no_open_interest, research.settings.feature_settings, instrument_id=BTC)
+    made = make_features(
+        bars, funding, no_open_interest, research.settings.feature_settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
     for asset, frame in (("bars_15m", bars), ("funding_features", made), ("raw_funding_rates", funding)):
         stamp = pl.col("settled_at" if asset == "raw_funding_rates" else "opened_at")
         for month in MONTHS:

@@ -6,6 +6,7 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.data.models import check_schema
 from helios_pipeline.features.expectations import features_model
 from helios_pipeline.features.frame import make_features
@@ -20,7 +21,7 @@ def sound(frames, settings) -> pl.DataFrame:
     """Three days of features; warm-up has NaN, and open interest begins late."""
     made = frames(1, 288)
     late = made.open_interest.tail(100)
-    return make_features(made.bars, made.funding, late, settings, instrument_id=BTC)
+    return make_features(made.bars, made.funding, late, settings, instrument_id=BTC, interval=BAR_INTERVAL)
 
 
 def changed(frame: pl.DataFrame, changes) -> pl.DataFrame:

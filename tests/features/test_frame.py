@@ -10,6 +10,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.data.funding import parse_funding_rates
 from helios_pipeline.features.frame import make_features, warm_up_months
@@ -20,7 +21,9 @@ FEW = limits(max_examples=40, deadline=None)
 
 
 def features_of(frames, settings):
-    return make_features(frames.bars, frames.funding, frames.open_interest, settings, instrument_id=BTC)
+    return make_features(
+        frames.bars, frames.funding, frames.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
 
 
 @FEW
@@ -153,7 +156,7 @@ def test_a_missing_settlement_is_an_error_that_names_instrument_and_hour(frames,
     holed = given_.funding.filter(pl.col("settled_at") != given_.funding["settled_at"][4])
 
     with pytest.raises(DataError, match=r"BTCUSDT-PERP\.BINANCE.*2024-01-02 08:00 UTC"):
-        make_features(given_.bars, holed, given_.open_interest, settings, instrument_id=BTC)
+        make_features(given_.bars, holed, given_.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL)
 
 
 def test_open_interest_is_known_after_its_publication_delay(frames, settings):
@@ -171,7 +174,9 @@ def test_open_interest_is_known_after_its_publication_delay(frames, settings):
 def test_without_open_interest_its_columns_are_null(frames, settings):
     given_ = frames(1, 100)
 
-    made = make_features(given_.bars, given_.funding, given_.open_interest.clear(), settings, instrument_id=BTC)
+    made = make_features(
+        given_.bars, given_.funding, given_.open_interest.clear(), settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
 
     assert made["open_interest"].null_count() == 100
     assert made["open_interest_change_1d"].null_count() == 100
@@ -180,7 +185,9 @@ def test_without_open_interest_its_columns_are_null(frames, settings):
 def test_without_any_settlement_there_is_no_funding_score(frames, settings):
     given_ = frames(1, 100)
 
-    made = make_features(given_.bars, given_.funding.clear(), given_.open_interest, settings, instrument_id=BTC)
+    made = make_features(
+        given_.bars, given_.funding.clear(), given_.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
 
     assert made["z_funding"].is_nan().all()
     assert made["funding_settled_at"].null_count() == 100
@@ -192,7 +199,9 @@ def test_a_rate_is_per_hour_by_its_own_interval(frames, settings):
         settled_at=pl.lit(given_.funding["settled_at"][0]) + pl.duration(hours=4) * pl.int_range(pl.len())
     )
 
-    made = make_features(given_.bars, every_four, given_.open_interest, settings, instrument_id=BTC).row(0, named=True)
+    made = make_features(
+        given_.bars, every_four, given_.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL
+    ).row(0, named=True)
 
     assert made["funding_rate_per_hour"] == every_four["funding_rate"][0] / 4
     assert made["funding_interval_hours"] == 4

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.features.frame import FEATURES_SCHEMA, make_features
 from helios_pipeline.features.independent import features_by_other_means, find_departures
 
@@ -17,7 +18,9 @@ FEW = limits(max_examples=40, deadline=None)
 
 
 def both(frames, settings):
-    stored = make_features(frames.bars, frames.funding, frames.open_interest, settings, instrument_id=BTC)
+    stored = make_features(
+        frames.bars, frames.funding, frames.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
     return stored, features_by_other_means(frames.bars, frames.funding, frames.open_interest, settings)
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.features.look_ahead import FeatureInputs, cut_instants, find_hindsight
 
@@ -22,7 +23,9 @@ def inputs(frames) -> FeatureInputs:
 
 @pytest.fixture(scope="module")
 def stored(inputs, settings) -> pl.DataFrame:
-    return make_features(inputs.bars, inputs.funding, inputs.open_interest, settings, instrument_id=BTC)
+    return make_features(
+        inputs.bars, inputs.funding, inputs.open_interest, settings, instrument_id=BTC, interval=BAR_INTERVAL
+    )
 
 
 def hindsight(stored, inputs, settings):
