@@ -17,7 +17,29 @@ from helios_pipeline.adapters.postgres.embedded import EmbeddedServer, ensure_se
 
 MEMORY_FOLDER = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 1024**3
+SLOWEST_FIRST = (
+    "tests/simulation/",
+    "tests/live_engine/",
+    "tests/cli/test_dagster",
+    "tests/test_planted_edge.py",
+    "tests/cli/",
+    "tests/jobs/",
+    "tests/sensors/",
+    "tests/assets/",
+)
+"""Files that take minutes: a worker that began one last would keep the other waiting."""
+
 FAST_BUT_UNSAFE = ("fsync = off", "synchronous_commit = off", "full_page_writes = off")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest; tests of one file stay together, in their order."""
+
+    def place(item: pytest.Item) -> int:
+        slow = (at for at, path in enumerate(SLOWEST_FIRST) if item.nodeid.startswith(path))
+        return next(slow, len(SLOWEST_FIRST))
+
+    items.sort(key=place)
 
 
 def server_folder() -> str | None:
