@@ -13,6 +13,23 @@ RESEARCH_TABLES = [
     "champions",
     "review_requests",
 ]
+STATES = ["engine_leases", "engine_modes", "engine_heartbeats", "journal_positions"]
+"""Rows that say how things are now."""
+HAPPENED = [
+    "live_decisions",
+    "intents",
+    "order_events",
+    "fills",
+    "inferred_fills",
+    "funding_payments",
+    "transfers",
+    "mode_changes",
+    "champion_changes",
+    "reconciliations",
+    "account_snapshots",
+    "bar_differences",
+]
+LIVE_TABLES = STATES + HAPPENED
 OPEN_TABLES = """
 select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p', 'v', 'm')
 and (not relrowsecurity or has_table_privilege('anon', oid, 'select,insert,update,delete,truncate'))
@@ -55,13 +72,13 @@ def test_the_gate_finds_a_planted_leak(database):
     assert run(database.urls.owner, OPEN_TABLES) == [("leak",)]
 
 
-def test_the_research_tables_are_all_there(database):
+def test_the_tables_are_all_there(database):
     tables = run(
         database.urls.owner,
         "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'",
     )
 
-    assert {name for (name,) in tables} == set(RESEARCH_TABLES)
+    assert {name for (name,) in tables} == set(RESEARCH_TABLES + LIVE_TABLES)
 
 
 def test_a_table_made_later_is_closed_to_the_platforms_roles(database):
@@ -88,7 +105,7 @@ def test_no_service_owns_a_table_or_passes_row_security(database):
     assert owned == []
 
 
-@pytest.mark.parametrize("table", RESEARCH_TABLES)
+@pytest.mark.parametrize("table", RESEARCH_TABLES + LIVE_TABLES)
 def test_the_web_role_reads_as_authenticated_and_writes_nothing(database, table):
     url = database.urls.web
     read = f"select * from public.{table}"
@@ -110,7 +127,7 @@ def test_the_web_role_cannot_become_another(database):
     assert run(database.urls.owner, "select rolconnlimit from pg_roles where rolname = 'helios_web'") == [(20,)]
 
 
-@pytest.mark.parametrize("table", RESEARCH_TABLES)
+@pytest.mark.parametrize("table", RESEARCH_TABLES + LIVE_TABLES)
 def test_anon_reads_nothing(database, table):
     assert refused(database.urls.owner, "set local role anon", f"select * from public.{table}")
 
@@ -124,8 +141,8 @@ def test_the_engine_writes_no_research_and_reads_only_what_it_may_trade(database
     assert refused(database.urls.live, f"select * from public.{table}") != readable
 
 
-@pytest.mark.parametrize("table", RESEARCH_TABLES)
-def test_agents_read_research_and_write_none(database, table):
+@pytest.mark.parametrize("table", RESEARCH_TABLES + LIVE_TABLES)
+def test_agents_read_and_write_none(database, table):
     assert run(database.urls.agents, f"select * from public.{table}") == []
     assert refused(database.urls.agents, f"insert into public.{table} default values")
     assert refused(database.urls.agents, f"delete from public.{table}")
@@ -135,6 +152,21 @@ def test_agents_read_research_and_write_none(database, table):
 def test_even_the_pipeline_removes_nothing(database, table):
     assert refused(database.urls.pipeline, f"delete from public.{table}")
     assert refused(database.urls.pipeline, f"truncate public.{table}")
+
+
+@pytest.mark.parametrize("table", LIVE_TABLES)
+def test_the_pipeline_reads_what_was_traded_and_writes_none(database, table):
+    assert run(database.urls.pipeline, f"select * from public.{table}") == []
+    assert refused(database.urls.pipeline, f"insert into public.{table} default values")
+    assert refused(database.urls.pipeline, f"update public.{table} set account = account")
+
+
+@pytest.mark.parametrize("table", LIVE_TABLES)
+def test_the_engine_replaces_only_rows_that_say_how_things_are_now_and_removes_none(database, table):
+    assert run(database.urls.live, f"select * from public.{table}") == []
+    assert refused(database.urls.live, f"update public.{table} set account = account") == (table in HAPPENED)
+    assert refused(database.urls.live, f"delete from public.{table}")
+    assert refused(database.urls.live, f"truncate public.{table}")
 
 
 def test_rows_reach_readers_through_their_policies(database):
