@@ -20,7 +20,7 @@ import polars as pl
 
 from helios_pipeline.adapters.binance.archive_zip import unzip_csv
 from helios_pipeline.cli.simulated import simulated_market
-from helios_pipeline.core.calendar import month_start, months_between, next_month
+from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, months_between, next_month
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.data.bars import make_bars
 from helios_pipeline.data.funding import parse_funding_rates
@@ -102,7 +102,7 @@ def market_inputs(klines: pl.DataFrame, funding: pl.DataFrame, window: Window) -
     return build_inputs(
         [instrument],
         {NAME: bars},
-        {NAME: make_features(bars, funding, no_open_interest, FEATURES, instrument_id=NAME)},
+        {NAME: make_features(bars, funding, no_open_interest, FEATURES, instrument_id=NAME, interval=BAR_INTERVAL)},
         {NAME: funding},
         costs=Costs(
             fee_fraction=Decimal("0.0005"),

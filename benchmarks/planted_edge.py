@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from helios_pipeline.cli.simulated import simulated_market
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import Window
 from helios_pipeline.data.bars import make_bars
 from helios_pipeline.features.frame import make_features
@@ -44,7 +45,7 @@ def market_inputs(settings: Settings, *, seed: int, edge: float, window: Window 
         funding[name] = funding_frame(market, name, LOADED_FROM, window.last)
         contracts = open_interest_frame(market, name, LOADED_FROM, LOADED_FROM)
         features[name] = make_features(
-            bars[name], funding[name], contracts, settings.feature_settings, instrument_id=name
+            bars[name], funding[name], contracts, settings.feature_settings, instrument_id=name, interval=BAR_INTERVAL
         )
     return build_inputs(
         [i.record() for i in settings.instruments if i.id in names],

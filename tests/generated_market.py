@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.simulation.inputs import build_inputs
@@ -67,7 +68,7 @@ def make_inputs(bars, *, warm_up_days, days, seed=1):
         schema={"measured_at": pl.Datetime("us", "UTC"), "open_interest": pl.Float64, "open_interest_quote": pl.Float64}
     )
     features = {
-        name: make_features(frame, funding[name], no_open_interest, FEATURES, instrument_id=name)
+        name: make_features(frame, funding[name], no_open_interest, FEATURES, instrument_id=name, interval=BAR_INTERVAL)
         for name, frame in bars.items()
     }
     return build_inputs(

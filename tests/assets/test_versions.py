@@ -47,11 +47,17 @@ CHANGED = {
 }
 """What a setting, or a section, changes; the others change the round, whose name all versions carry."""
 
+NOT_RESEARCH = {"keys", "simulated_market", "simulated_venues", "checks", "dagster"} | {
+    "live",
+    "live_venues",
+    "risk_gate",
+    "watchdog",
+}
 SHIPPED = tomllib.loads((ROOT / "helios.toml").read_text())
 SEARCHED = [
     f"{section}.{key}"
     for section, values in SHIPPED.items()
-    if isinstance(values, dict) and section not in ("keys", "simulated_market", "simulated_venues", "checks", "dagster")
+    if isinstance(values, dict) and section not in NOT_RESEARCH
     for key in values
 ]
 

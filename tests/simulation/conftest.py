@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.simulation.inputs import build_inputs
@@ -85,7 +86,9 @@ def make_inputs(
         name = instrument.instrument_id
         bars[name] = make_bars(symbol, rng, count, **shape)
         funding[name] = make_funding(rng, count, mark_prices=mark_prices)
-        features[name] = make_features(bars[name], funding[name], NO_OPEN_INTEREST, FEATURES, instrument_id=name)
+        features[name] = make_features(
+            bars[name], funding[name], NO_OPEN_INTEREST, FEATURES, instrument_id=name, interval=BAR_INTERVAL
+        )
     return build_inputs(
         instruments,
         bars,
@@ -112,7 +115,9 @@ def frames_of():
         rng = np.random.default_rng(1)
         instrument = make_instrument(symbol)
         bars, funding = make_bars(symbol, rng, count), make_funding(rng, count)
-        features = make_features(bars, funding, NO_OPEN_INTEREST, FEATURES, instrument_id=instrument.instrument_id)
+        features = make_features(
+            bars, funding, NO_OPEN_INTEREST, FEATURES, instrument_id=instrument.instrument_id, interval=BAR_INTERVAL
+        )
         return instrument, bars, features, funding
 
     return make

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.simulation.inputs import build_inputs
@@ -136,7 +137,9 @@ def real_inputs(symbols, *, gaps):
             funding_rate=pl.col("last_funding_rate").cast(pl.Float64),
             interval_hours=pl.col("funding_interval_hours").cast(pl.Int64),
         )
-        features[name] = make_features(bars[name], funding[name], no_open_interest, chosen, instrument_id=name)
+        features[name] = make_features(
+            bars[name], funding[name], no_open_interest, chosen, instrument_id=name, interval=BAR_INTERVAL
+        )
     return build_inputs(
         instruments,
         bars,
