@@ -51,6 +51,7 @@ OPEN_INTEREST_AGE_LIMIT_HOURS = 1
 """An open interest older than this is no value; it is measured every five minutes."""
 
 MICROSECOND = timedelta(microseconds=1)
+"""Unit of stamps in arrays."""
 
 
 def make_features(

@@ -31,6 +31,12 @@ def last_before(settled_at: Integers, closed_at: Integers) -> Integers:
     return np.searchsorted(settled_at, closed_at, side="left").astype(np.int64) - 1
 
 
+def late_settlements(settled_at: Integers, interval_hours: Integers, hour: int) -> Integers:
+    """Indices of settlements that are not followed by the next within an interval; see `refuse_missing_settlements`."""
+    allowed = np.maximum(interval_hours[1:], interval_hours[:-1]) * hour
+    return np.flatnonzero(np.diff(settled_at) > allowed)
+
+
 def refuse_missing_settlements(
     settled_at: Integers, interval_hours: Integers, *, instrument_id: str, hour: int
 ) -> None:
@@ -48,9 +54,7 @@ def refuse_missing_settlements(
     Raises:
         DataError: a settlement is missing; names instrument and hour.
     """
-    step = np.diff(settled_at)
-    allowed = np.maximum(interval_hours[1:], interval_hours[:-1]) * hour
-    late = np.flatnonzero(step > allowed)
+    late = late_settlements(settled_at, interval_hours, hour)
     if len(late):
         at = int(late[0])
         missing = as_datetime(int(settled_at[at] + min(interval_hours[at], interval_hours[at + 1]) * hour))
