@@ -1,0 +1,102 @@
+"""How one entry of the write-ahead log lies in its file: marker, length, checksum, JSON, line break.
+
+The JSON is canonical, so `grep -a` reads a log. Every entry says up to which sequence number the log was durable when
+it was written: that tells a torn tail, which nobody was promised, from damage to entries that were acknowledged.
+"""
+
+import json
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from helios_pipeline.core.canonical import canonical_bytes
+
+MARKER = b"HLG1"
+_HEAD = struct.Struct("<4sII")
+_END = b"\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One entry of the log.
+
+    Attributes:
+        sequence: 1, 2, 3, …, without gaps over the life of a log.
+        epoch: of the engine that wrote it.
+        durable: sequence up to which everything was on disk when it was written.
+        journalled_at: by this machine's clock.
+        kind: of the record.
+        document: the record, as `core.canonical.to_document` gives it.
+    """
+
+    sequence: int
+    epoch: int
+    durable: int
+    journalled_at: datetime
+    kind: str
+    document: object
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """The bytes of an entry in its file.
+
+    Raises:
+        ManifestError: a number is not finite, or a text is none that UTF-8 can hold.
+    """
+    payload = canonical_bytes(
+        {
+            "sequence": entry.sequence,
+            "epoch": entry.epoch,
+            "durable": entry.durable,
+            "at": entry.journalled_at,
+            "kind": entry.kind,
+            "record": entry.document,
+        }
+    )
+    return _HEAD.pack(MARKER, len(payload), zlib.crc32(payload)) + payload + _END
+
+
+def decode_entries(data: bytes, start: int = 0) -> Iterator[tuple[Entry, int]]:
+    """Entries with the offset that each ends at; stops before the first that is not whole."""
+    while (found := _payload(data, start)) is not None:
+        payload, start = found
+        yield _entry(payload), start
+
+
+def first_proof(data: bytes, start: int, sequence: int) -> Entry | None:
+    """The first whole entry behind an offset that says that a sequence number was durable; None if there is none."""
+    place = data.find(MARKER, start)
+    while place >= 0:
+        found = _payload(data, place)
+        if found is not None:
+            entry = _entry(found[0])
+            if entry.durable >= sequence:
+                return entry
+        place = data.find(MARKER, place + 1)
+    return None
+
+
+def _payload(data: bytes, start: int) -> tuple[bytes, int] | None:
+    """JSON of the entry that begins at an offset, and where the entry ends; None if it is not whole."""
+    body = start + _HEAD.size
+    if len(data) < body:
+        return None
+    marker, length, checksum = _HEAD.unpack_from(data, start)
+    payload = data[body : body + length]
+    whole = marker == MARKER and len(payload) == length and zlib.crc32(payload) == checksum
+    return (payload, body + length + 1) if whole and data[body + length : body + length + 1] == _END else None
+
+
+def _entry(payload: bytes) -> Entry:
+    document = cast("Mapping[str, object]", json.loads(payload))
+    return Entry(
+        sequence=cast("int", document["sequence"]),
+        epoch=cast("int", document["epoch"]),
+        durable=cast("int", document["durable"]),
+        journalled_at=datetime.fromisoformat(cast("str", document["at"])),
+        kind=cast("str", document["kind"]),
+        document=document["record"],
+    )
