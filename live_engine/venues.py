@@ -1,8 +1,8 @@
 """The registry of venues: by name, everything the engine needs to hear one and to trade there.
 
-A venue is an entry in `VENUES`. Strategy, gate, journal and node know none by name; `docs/adapters.md` says how to write
-another one. On the network `paper` a venue's prices, funding and fees are real and its orders are our own: the same
-entry without its execution. Adapters are imported when their venue is asked for, so an engine loads no other.
+A venue is an entry in `VENUES`; strategy, gate, journal and node know none by name. `docs/adapters.md` says how to
+write another one. On the network `paper` a venue's prices, funding and fees are real and its orders are our own: the
+same entry without its execution. Adapters are imported when their venue is asked for: an engine loads no other.
 """
 
 from collections.abc import Callable, Mapping
