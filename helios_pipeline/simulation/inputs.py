@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
-from helios_pipeline.core.errors import DataError, SettingsError, SimulationError
+from helios_pipeline.core.errors import DataError, SimulationError
 from helios_pipeline.core.records import (
     QUANTA_PER_UNIT,
     AllocationLimits,
@@ -25,7 +25,7 @@ from helios_pipeline.simulation.arrays import SETTLEMENT, SLOT, Records
 from helios_pipeline.simulation.costs import CostUnits, cost_units, quotes
 from helios_pipeline.simulation.funding import BAR_OPEN, LARGEST_RATE, LAST_CLOSE, MARK_PRICE, RATE_UNITS
 from helios_pipeline.simulation.overflow import refuse_overflow
-from helios_pipeline.strategy.allocation import CONTRACT, Limits
+from helios_pipeline.strategy.allocation import CONTRACT, Limits, make_contract, whole_units
 
 SLOT_MILLISECONDS = BAR_INTERVAL // timedelta(milliseconds=1)
 _SLOT = BAR_INTERVAL // timedelta(microseconds=1)
@@ -130,7 +130,7 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
     slots = np.zeros((count + 1, len(ordered)), SLOT)
     opens = np.zeros((count + 1, len(ordered)), np.int64)
     z_funding = np.full((count + 1, len(ordered)), np.nan)
-    contracts = np.array([_contract(instrument) for instrument in ordered], CONTRACT)
+    contracts = np.array([make_contract(instrument) for instrument in ordered], CONTRACT)
     settlements: list[Records] = []
     for m, instrument in enumerate(ordered):
         name = instrument.instrument_id
@@ -154,7 +154,7 @@ def build_inputs(  # noqa: PLR0913 - everything a number depends on is named by 
         costs=costs,
         limits=limits,
         feature_settings=feature_settings,
-        initial_equity_quanta=_whole("initial_equity_quote", Fraction(initial_equity_quote) * QUANTA_PER_UNIT),
+        initial_equity_quanta=whole_units("initial_equity_quote", Fraction(initial_equity_quote) * QUANTA_PER_UNIT),
     )
     refuse_overflow(inputs.slots, inputs.settlements, contracts, units, ordered, inputs.initial_equity_quanta)
     return inputs
@@ -183,32 +183,6 @@ def _clock(instruments: Sequence[Instrument], bars: Mapping[str, pl.DataFrame], 
             )
         first = min(first, int(opened_at[0]))
     return first, (last - first) // _SLOT
-
-
-def _whole(name: str, value: Fraction) -> int:
-    """A configured amount as an integer of its unit."""
-    if value.denominator != 1 or value <= 0:
-        raise SettingsError(f"{name}: expected a positive whole number of its smallest unit, found {value} of them.")
-    return value.numerator
-
-
-def _contract(instrument: Instrument) -> tuple[object, ...]:
-    """One `CONTRACT`; minima are rounded up to a lot and a quantum, the cap down."""
-    lot = Fraction(instrument.lot)
-    name = instrument.instrument_id
-    tick_quanta = _whole(f"tick of {name} in 1e-8", Fraction(instrument.tick) * QUANTA_PER_UNIT)
-    if lot.denominator > QUANTA_PER_UNIT:
-        raise SettingsError(f"lot of {name}: expected at most 8 decimals, found {instrument.lot}.")
-    return (
-        instrument.quanta_per_tick_lot,
-        max(1, -(-Fraction(instrument.min_quantity) // lot)),
-        -(-Fraction(instrument.min_notional_quote) * QUANTA_PER_UNIT // 1),
-        min(Fraction(instrument.max_notional_quote) * QUANTA_PER_UNIT // 1, 2**62),
-        float(instrument.tick),
-        tick_quanta,
-        lot.numerator,
-        lot.denominator,
-    )
 
 
 def _place_bars(slots: Records, bars: pl.DataFrame, instrument: Instrument, units: CostUnits, first: int) -> Integers:

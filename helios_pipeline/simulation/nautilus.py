@@ -7,7 +7,7 @@ those at the stop moved by its slippage; a module books funding before anything 
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
@@ -29,20 +29,18 @@ from nautilus_trader.model.instruments import CryptoPerpetual
 from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 from nautilus_trader.model.orders import Order
 
-from helios_pipeline.core.records import Instrument
+from helios_pipeline.core.records import FeatureSettings, Instrument
 from helios_pipeline.simulation.arrays import FILL, PAYMENT, REASONS, STOP_AT_OPEN, STOP_IN_BAR, Records, Span
+from helios_pipeline.simulation.backtest_desk import BacktestDesk
 from helios_pipeline.simulation.cases import count_cases
 from helios_pipeline.simulation.costs import buy_ticks, fee_quanta, sell_ticks, stop_fill_ticks
 from helios_pipeline.simulation.funding import LAST_CLOSE, MARK_PRICE, payment_quanta
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.kernel import PriceScores, make_span
 from helios_pipeline.simulation.record import Simulation, fills_frame, payments_frame
-from helios_pipeline.strategy.nautilus import (
-    RAW_PER_QUANTUM,
-    Features,
-    MeanReversionConfig,
-    MeanReversionStrategy,
-)
+from helios_pipeline.strategy.desk import Features
+from helios_pipeline.strategy.nautilus import RAW_PER_QUANTUM, MeanReversionConfig, MeanReversionStrategy
+from helios_pipeline.strategy.order_tags import read_tags
 from helios_pipeline.strategy.parameters import ParameterSet
 
 INTERVAL_NS = SLOT_MILLISECONDS * 1_000_000
@@ -118,9 +116,10 @@ def run_backtest(inputs: SimulationInputs, parameters: ParameterSet, *, start: i
     span = make_span(inputs, start, stop)
     markets = Markets(inputs)
     fills: list[OrderFilled] = []
+    desk = BacktestDesk(inputs, parameters)
     engine = BacktestEngine(BacktestEngineConfig(logging=LoggingConfig(bypass_logging=True), run_analysis=False))
     fill_model = StopFills(markets)
-    funding = FundingModule(markets, span, fill_model)
+    funding = FundingModule(markets, span, fill_model, desk)
     engine.add_venue(
         markets.venue,
         OmsType.NETTING,
@@ -136,9 +135,16 @@ def run_backtest(inputs: SimulationInputs, parameters: ParameterSet, *, start: i
     for instrument in markets.instruments:
         engine.add_instrument(instrument)
     engine.add_data(market_events(markets, span), validate=False, sort=True)
-    strategy = _strategy(inputs, parameters, markets, span)
+    strategy = _strategy(inputs, parameters, markets, span, desk)
     engine.add_strategy(strategy)
-    engine.kernel.msgbus.subscribe("events.fills.*", fills.append)
+
+    def book(fill: OrderFilled) -> None:
+        m, side = markets.index[fill.instrument_id], 1 if fill.is_buy else -1
+        fee = int(fill.commission.raw) // RAW_PER_QUANTUM
+        desk.book_fill(m, side * markets.lots(m, fill.last_qty), markets.ticks(m, fill.last_px), fee)
+        fills.append(fill)
+
+    engine.kernel.msgbus.subscribe("events.fills.*", book)
     engine.run()
     seconds = float((engine.run_finished - engine.run_started).total_seconds())
     cash = int(engine.portfolio.account(markets.venue).balance_total(USDT).raw) // RAW_PER_QUANTUM
@@ -241,20 +247,21 @@ def _perpetual(instrument: Instrument) -> CryptoPerpetual:
 
 
 def _strategy(
-    inputs: SimulationInputs, parameters: ParameterSet, markets: Markets, span: Span
+    inputs: SimulationInputs, parameters: ParameterSet, markets: Markets, span: Span, desk: BacktestDesk
 ) -> MeanReversionStrategy:
-    limits = inputs.limits
     config = MeanReversionConfig(
         bar_types=markets.bar_types,
+        traded=tuple(instrument.id for instrument in markets.instruments),
         interval_ns=INTERVAL_NS,
         grace_ns=0,
+        late_ns=0,
         quote_age_ns=0,
+        exit_quote_age_ns=0,
+        retry_ns=0,
         last_boundary_ns=int(inputs.opened_at[span.start]) * 1_000_000 + (span.stop - span.start) * INTERVAL_NS,
-        parameters=asdict(parameters),
-        limits=(limits.vol_target, limits.max_leverage, limits.gross_cap, limits.max_open),
     )
     features = PrecomputedFeatures(inputs, parameters.lookback_bars, span)
-    return MeanReversionStrategy(config, features, inputs.contracts)
+    return MeanReversionStrategy(config, features, desk)
 
 
 class PrecomputedFeatures:
@@ -263,6 +270,9 @@ class PrecomputedFeatures:
     def __init__(self, inputs: SimulationInputs, lookback_bars: int, span: Span) -> None:
         self._market = PriceScores(inputs, span.start, span.stop).market(lookback_bars)
         self._first_ns = int(inputs.opened_at[0]) * 1_000_000
+
+    def use(self, market: int, lookback_bars: int, settings: FeatureSettings) -> None:
+        """Nothing to choose: they were made for one parameter set."""
 
     def take_bar(self, market: int, bar: Bar) -> None:
         """Nothing to learn: everything was computed from the same bars before."""
@@ -331,8 +341,9 @@ class FundingModule(SimulationModule):
         payments: `PAYMENT` rows as booked.
     """
 
-    def __init__(self, markets: Markets, span: Span, fills: StopFills) -> None:
+    def __init__(self, markets: Markets, span: Span, fills: StopFills, desk: BacktestDesk) -> None:
         super().__init__(SimulationModuleConfig())
+        self._desk = desk
         self.payments: list[tuple[int, ...]] = []
         self._markets = markets
         self._span = span
@@ -366,6 +377,7 @@ class FundingModule(SimulationModule):
             amount = payment_quanta(marks, int(contract["lot_denominator"]), rate)
             money = Money.from_raw(amount * RAW_PER_QUANTUM, USDT)
             self.exchange.adjust_account(money)
+            self._desk.book_payment(amount)
             position.apply_adjustment(
                 PositionAdjusted(
                     position.trader_id,
@@ -407,10 +419,11 @@ def _fill_records(markets: Markets, events: list[OrderFilled], engine: BacktestE
     for record, event in zip(records, events, strict=True):
         m = markets.index[event.instrument_id]
         slot, into = divmod(event.ts_event - first, INTERVAL_NS)
-        reason = engine.cache.order(event.client_order_id).tags[0]
+        sent = read_tags(engine.cache.order(event.client_order_id).tags)
         stopped = STOP_IN_BAR if into == INTERVAL_NS - 1 else STOP_AT_OPEN
         record["slot"], record["market"] = slot, m
-        record["reason"] = stopped if reason == "stop" else REASONS.index(reason)
+        reason = "entry" if sent.purpose == "entry" else sent.reason
+        record["reason"] = stopped if sent.purpose == "stop" else REASONS.index(reason)
         record["side"] = 1 if event.order_side == OrderSide.BUY else -1
         record["lots"] = markets.lots(m, event.last_qty)
         record["ticks"] = markets.ticks(m, event.last_px)

@@ -4,11 +4,14 @@ Prices are int64 ticks, quantities int64 lots, money int64 quanta of 1e-8.
 """
 
 import math
+from fractions import Fraction
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.records import QUANTA_PER_UNIT, Instrument
 from helios_pipeline.features.compiled import allocation_free
 from helios_pipeline.features.windows import Floats, Integers
 
@@ -72,6 +75,40 @@ class Candidates(NamedTuple):
     closes: Integers
     volatilities: Floats
     stop_ranges: Floats
+
+
+def whole_units(name: str, value: Fraction) -> int:
+    """A configured amount as an integer of its unit.
+
+    Raises:
+        SettingsError: it is not a positive whole number of them.
+    """
+    if value.denominator != 1 or value <= 0:
+        raise SettingsError(f"{name}: expected a positive whole number of its smallest unit, found {value} of them.")
+    return value.numerator
+
+
+def make_contract(instrument: Instrument) -> tuple[object, ...]:
+    """One `CONTRACT`; minima are rounded up to a lot and a quantum, the cap down.
+
+    Raises:
+        SettingsError: tick or lot is finer than exact money can hold.
+    """
+    lot = Fraction(instrument.lot)
+    name = instrument.instrument_id
+    tick_quanta = whole_units(f"tick of {name} in 1e-8", Fraction(instrument.tick) * QUANTA_PER_UNIT)
+    if lot.denominator > QUANTA_PER_UNIT:
+        raise SettingsError(f"lot of {name}: expected at most 8 decimals, found {instrument.lot}.")
+    return (
+        instrument.quanta_per_tick_lot,
+        max(1, -(-Fraction(instrument.min_quantity) // lot)),
+        -(-Fraction(instrument.min_notional_quote) * QUANTA_PER_UNIT // 1),
+        min(Fraction(instrument.max_notional_quote) * QUANTA_PER_UNIT // 1, 2**62),
+        float(instrument.tick),
+        tick_quanta,
+        lot.numerator,
+        lot.denominator,
+    )
 
 
 @allocation_free

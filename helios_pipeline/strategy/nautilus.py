@@ -1,128 +1,65 @@
-"""The strategy in NautilusTrader: the same compiled `decide` and `allocate`, driven by bars, quotes and a timer.
+"""The strategy in NautilusTrader: the same compiled `decide` and `allocate`, driven by bars, quotes and timers.
 
-It decides once per boundary: when every market's bar has arrived, or at a timer a grace time after the boundary, which
-covers missing bars (in a backtest the grace is 0: a timer at T runs after all data stamped T). Entries are sent only
-against a fresh quote; an exit that finds none waits for the next decision that does. A protective stop rests from the
-entry's fill to the exit's.
+Markets decide together when every market's bar has arrived, or at a timer a grace time after the boundary; one whose
+bar comes later decides when it comes, and one without a bar when it is too late to enter (in a backtest both times are
+0: a timer at T runs after all data stamped T). Decisions are recorded before their orders are sent. Entries are sent
+only against a fresh quote; an exit is tried until it is filled. A protective stop rests from the entry's fill to the
+exit's, in the size of what is held.
 """
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
 
-import numpy as np
 from nautilus_trader.common.component import TimeEvent
+from nautilus_trader.core.message import Event
 from nautilus_trader.model.data import Bar, BarType, QuoteTick
-from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.events import OrderFilled
 from nautilus_trader.model.identifiers import InstrumentId
-from nautilus_trader.model.instruments import Instrument
-from nautilus_trader.model.objects import FIXED_PRECISION, Price, Quantity
-from nautilus_trader.model.orders import Order
+from nautilus_trader.model.objects import FIXED_PRECISION
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
+from helios_pipeline.core.errors import JournalError
 from helios_pipeline.core.records import QUANTA_PER_UNIT
-from helios_pipeline.features.windows import Floats, Integers
-from helios_pipeline.strategy.allocation import (
-    BELOW_MINIMUM,
-    CROWDED_OUT,
-    TAKEN,
-    WITHOUT_VOLATILITY,
-    AccountState,
-    Candidates,
-    Contracts,
-    Limits,
-    allocate,
-    stop_ticks,
-)
-from helios_pipeline.strategy.parameters import ParameterSet
-from helios_pipeline.strategy.signal import MarketState, SignalRule, decide, signal
+from helios_pipeline.strategy.boundary import Decided, MarketView, decide_markets
+from helios_pipeline.strategy.desk import BoundaryDecision, Desk, Features, FeatureSource
+from helios_pipeline.strategy.holding import FilledLots, after_exit_decision
+from helios_pipeline.strategy.market_book import MarketBook
+from helios_pipeline.strategy.orders import Orders
+from helios_pipeline.strategy.signal import MarketState
+from helios_pipeline.strategy.terms import Terms
 
 RAW_UNIT = 10**FIXED_PRECISION
 """NautilusTrader keeps prices, quantities and money as integers of this fraction of a unit."""
 
 RAW_PER_QUANTUM = RAW_UNIT // QUANTA_PER_UNIT
-REFUSALS = {BELOW_MINIMUM: "below_minimum", WITHOUT_VOLATILITY: "without_volatility", CROWDED_OUT: "crowded_out"}
-
-
-class Features(NamedTuple):
-    """What is known at a boundary, one entry a market; NaN for no value."""
-
-    z_price: Floats
-    z_funding: Floats
-    volatility: Floats
-    atr: Floats
-
-
-class FeatureSource(Protocol):
-    """Where the strategy has its features from: precomputed in a backtest, made from live bars in an engine."""
-
-    def take_bar(self, market: int, bar: Bar) -> None:
-        """Learn a closed bar."""
-
-    def at(self, boundary_ns: int) -> Features:
-        """Features of the bars that closed at a boundary; a market without such a bar has no value."""
+NOT_REFUSED = frozenset({"hold", "flat", "enter", "exit:signal", "exit:max_holding"})
 
 
 class MeanReversionConfig(StrategyConfig, frozen=True):
-    """What the strategy trades and how.
+    """What the strategy hears and trades, and when.
 
     Attributes:
-        bar_types: one a market, in the order of instrument ids.
+        bar_types: of the signal instruments, one a market, in the order of instrument ids.
+        traded: instruments that orders are for, in the same order.
         interval_ns: length of a bar.
-        grace_ns: how long after a boundary the last bar may come.
-        quote_age_ns: oldest quote that an order may be sent against.
+        grace_ns: how long after a boundary the last bar may come before the others decide.
+        late_ns: how long after a boundary an entry may be decided, and a missing bar is waited for; 0 in a backtest:
+            no decision is late, and no bar is waited for beyond the grace.
+        quote_age_ns: oldest quote that an entry may be sent against.
+        exit_quote_age_ns: the same for an exit.
+        retry_ns: time before an exit or stop that came to nothing is tried again; 0: at the next decision.
         last_boundary_ns: at this boundary everything is closed and nothing decided; 0 for never.
-        parameters: a parameter set, by name.
-        limits: vol_target, max_leverage, gross_cap, max_open.
     """
 
     bar_types: tuple[BarType, ...]
+    traded: tuple[InstrumentId, ...]
     interval_ns: int
     grace_ns: int
+    late_ns: int
     quote_age_ns: int
+    exit_quote_age_ns: int
+    retry_ns: int
     last_boundary_ns: int
-    parameters: dict[str, float]
-    limits: tuple[float, float, float, int]
-
-
-@dataclass(slots=True)
-class MarketBook:
-    """What the strategy keeps of one market; prices in ticks, quantities in lots, stamps in nanoseconds.
-
-    Attributes:
-        side, lots, entry_ticks, entered_at: the position, as filled.
-        atr: of the bar that decided the last entry, for its stop.
-        stop: the resting stop order.
-        leaving: why an exit was decided and is not filled yet; empty for none.
-        enter_after: no entry before a bar that closes later than this.
-        close_ticks: last close seen.
-        closed_at, quoted_at: when the last bar closed and the last quote came.
-    """
-
-    instrument: Instrument
-    tick_raw: int
-    lot_raw: int
-    side: int = 0
-    lots: int = 0
-    entry_ticks: int = 0
-    entered_at: int = 0
-    atr: float = 0.0
-    stop: Order | None = None
-    leaving: str = ""
-    enter_after: int = 0
-    close_ticks: int = 0
-    closed_at: int = 0
-    quoted_at: int = 0
-
-    def quantity(self, lots: int) -> Quantity:
-        """Lots as an exact quantity."""
-        return Quantity.from_raw(lots * self.lot_raw, self.instrument.size_precision)
-
-    def price(self, ticks: int) -> Price:
-        """Ticks as an exact price."""
-        return Price.from_raw(ticks * self.tick_raw, self.instrument.price_precision)
 
 
 class MeanReversionStrategy(Strategy):
@@ -130,162 +67,214 @@ class MeanReversionStrategy(Strategy):
 
     Attributes:
         refusals: entries that were wanted and not made, by cause.
+        markets: what is kept of each market, once started.
     """
 
-    def __init__(self, config: MeanReversionConfig, features: FeatureSource, contracts: Contracts) -> None:
+    def __init__(self, config: MeanReversionConfig, features: FeatureSource, desk: Desk) -> None:
         super().__init__(config)
         self.refusals: Counter[str] = Counter()
+        self.markets: list[MarketBook] = []
         self._features = features
-        self._contracts = contracts
-        self._parameters = ParameterSet.from_mapping(config.parameters)
-        point = self._parameters
-        self._rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
-        self._limits = Limits(*config.limits)
-        self._markets: list[MarketBook] = []
-        self._index: dict[InstrumentId, int] = {}
-        self._decided_at = 0
+        self._desk = desk
+        self._orders = Orders(self, desk, config.retry_ns, config.exit_quote_age_ns)
+        self._heard: dict[InstrumentId, MarketBook] = {}
+        self._traded: dict[InstrumentId, MarketBook] = {}
 
     def on_start(self) -> None:
-        """Subscribe to bars and quotes and set the boundary timer."""
-        for m, bar_type in enumerate(self.config.bar_types):
-            instrument = self.cache.instrument(bar_type.instrument_id)
-            book = MarketBook(instrument, instrument.price_increment.raw, instrument.size_increment.raw)
-            self._markets.append(book)
-            self._index[bar_type.instrument_id] = m
-            self.subscribe_quote_ticks(bar_type.instrument_id)
-            self.subscribe_bars(bar_type)
+        """Go on from what is recorded, run through what was missed, then listen."""
         interval = self.config.interval_ns
-        boundary = self.clock.timestamp_ns() // interval * interval
-        self._decided_at = boundary
-        self.clock.set_timer_ns("boundary", interval, boundary + self.config.grace_ns, 0, self._on_boundary)
+        begun = self.clock.timestamp_ns() // interval * interval
+        for m, (bar_type, traded) in enumerate(zip(self.config.bar_types, self.config.traded, strict=True)):
+            instruments = self.cache.instrument(bar_type.instrument_id), self.cache.instrument(traded)
+            market = MarketBook(index=m, signal=instruments[0], traded=instruments[1], decided_at=begun)
+            self.markets.append(market)
+            self._heard[bar_type.instrument_id] = self._traded[traded] = market
+            self._restore(market)
+        self._run_through_missed(begun)
+        for bar_type, traded in zip(self.config.bar_types, self.config.traded, strict=True):
+            self.subscribe_quote_ticks(traded)
+            # Bars are published by whoever makes them; no data client is asked.
+            self.msgbus.subscribe(topic=f"data.bars.{bar_type}", handler=self.handle_bar)
+            self.msgbus.subscribe(topic=f"events.fills.{traded}", handler=self._on_foreign_fill)
+        for market in self.markets:
+            self._orders.tend(market)
+        self.clock.set_timer_ns("boundary", interval, begun + self.config.grace_ns, 0, self._on_grace)
+        if self.config.late_ns:
+            self.clock.set_timer_ns("late", interval, begun + self.config.late_ns, 0, self._on_late)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Note that a market can be traded."""
-        self._markets[self._index[tick.instrument_id]].quoted_at = tick.ts_init
+        self._traded[tick.instrument_id].quoted_at = tick.ts_init
 
     def on_bar(self, bar: Bar) -> None:
-        """Note a close; decide when it is the last one of its boundary."""
-        m = self._index[bar.bar_type.instrument_id]
-        market = self._markets[m]
-        market.close_ticks = bar.close.raw // market.tick_raw
-        market.closed_at = bar.ts_event
-        self._features.take_bar(m, bar)
-        if all(other.closed_at == bar.ts_event for other in self._markets):
-            self._decide_at(bar.ts_event)
-
-    def _on_boundary(self, event: TimeEvent) -> None:
-        self._decide_at(event.ts_event - self.config.grace_ns)
-
-    def _decide_at(self, boundary: int) -> None:
-        """Every market decides once; exits are sent, then entries, strongest first."""
-        if boundary <= self._decided_at:
+        """Note a close; decide when it is the last one of its boundary, or the others have decided."""
+        boundary = bar.ts_event
+        if not self._take_bar(bar):
             return
-        self._decided_at = boundary
-        if boundary == self.config.last_boundary_ns:
-            for market in self._markets:
-                if market.side:
-                    market.leaving = "window_end"
-                    self._send_exit(market)
-            return
-        features = self._features.at(boundary)
-        intents = np.zeros(len(self._markets), np.int64)
-        state = self._account_state(boundary, features, intents)
-        for market in self._markets:
-            if market.leaving and self._is_quoted(market):
-                self._send_exit(market)
-        if intents.any():
-            self._send_entries(features, intents, state)
-
-    def _account_state(self, boundary: int, features: Features, intents: Integers) -> AccountState:
-        """Decide exits (noted in the markets) and entries (into `intents`), on the account as it is now."""
-        equity, gross, kept = self._cash_quanta(), 0, 0
-        for m, market in enumerate(self._markets):
-            bars_held = (boundary - market.entered_at) // self.config.interval_ns
-            state = MarketState(market.side, bars_held, boundary > market.enter_after)
-            want = decide(state, features.z_price[m], features.z_funding[m], self._rule)
-            if not market.side:
-                intents[m] = want
-                continue
-            value = market.lots * int(self._contracts[m]["quanta_per_tick_lot"])
-            equity += market.side * (market.close_ticks - market.entry_ticks) * value
-            if want == 0 and not market.leaving:
-                market.leaving = "max_holding" if bars_held >= self._rule.max_holding_bars else "signal"
-            else:
-                kept += 1
-                gross += market.close_ticks * value
-        return AccountState(equity, gross, kept)
-
-    def _cash_quanta(self) -> int:
-        """Cash of the account, unrealised profit not included."""
-        instrument = self._markets[0].instrument
-        account = self.portfolio.account(instrument.id.venue)
-        quanta: int = account.balance_total(instrument.quote_currency).raw // RAW_PER_QUANTUM
-        return quanta
-
-    def _is_quoted(self, market: MarketBook) -> bool:
-        return bool(self.clock.timestamp_ns() - market.quoted_at <= self.config.quote_age_ns)
-
-    def _send_exit(self, market: MarketBook) -> None:
-        side = OrderSide.SELL if market.side > 0 else OrderSide.BUY
-        quantity = market.quantity(market.lots)
-        self.submit_order(
-            self.order_factory.market(market.instrument.id, side, quantity, reduce_only=True, tags=[market.leaving])
-        )
-
-    def _send_entries(self, features: Features, intents: Integers, state: AccountState) -> None:
-        """Allocate, then send what a fresh quote allows; what finds none is cancelled and keeps its place."""
-        weight = self._rule.funding_weight
-        strengths = np.array(
-            [abs(signal(z, f, weight)) for z, f in zip(features.z_price, features.z_funding, strict=True)]
-        )
-        closes = np.array([market.close_ticks for market in self._markets], np.int64)
-        ranges = features.atr if self._parameters.stop_atr > 0 else np.zeros(len(closes))
-        lots, outcomes = np.zeros_like(intents), np.zeros_like(intents)
-        candidates = Candidates(intents, strengths, closes, features.volatility, ranges)
-        allocate(candidates, state, self._limits, self._contracts, lots, outcomes)
-        for m in np.lexsort((np.arange(len(lots)), -strengths)).tolist():
-            market = self._markets[m]
-            if outcomes[m] in REFUSALS:
-                self.refusals[REFUSALS[int(outcomes[m])]] += 1
-            if outcomes[m] != TAKEN:
-                continue
-            if not self._is_quoted(market):
-                self.refusals["cancelled"] += 1
-                continue
-            market.atr = float(features.atr[m])
-            side = OrderSide.BUY if intents[m] > 0 else OrderSide.SELL
-            quantity = market.quantity(int(lots[m]))
-            self.submit_order(self.order_factory.market(market.instrument.id, side, quantity, tags=["entry"]))
+        complete = all(market.closed_at == boundary for market in self.markets)
+        if complete or any(market.decided_at >= boundary for market in self.markets):
+            self._decide_at(boundary, missing=False)
 
     def on_order_filled(self, event: OrderFilled) -> None:
-        """Keep the book as filled; place the stop of an entry, take back the stop of an exit."""
-        market = self._markets[self._index[event.instrument_id]]
-        order = self.cache.order(event.client_order_id)
-        if not order.is_reduce_only:
-            self._open(market, event)
-            return
-        after_stop = order.has_trigger_price
-        if market.stop is not None and not after_stop:
-            self.cancel_order(market.stop)
-        if after_stop or market.leaving == "max_holding":
-            market.enter_after = event.ts_event + self._parameters.cooldown_bars * self.config.interval_ns
-        market.side, market.stop, market.leaving = 0, None, ""
+        """Keep the holding as filled, and the stop with it."""
+        market = self._traded[event.instrument_id]
+        side = 1 if event.is_buy else -1
+        # The journal keeps microseconds, and a restart must come to the same stamp.
+        stamp = event.ts_event // 1000 * 1000
+        fill = FilledLots(side, market.lots(event.last_qty), market.ticks(event.last_px), stamp)
+        market.take_fill(event.client_order_id.value, fill, self.config.interval_ns)
+        self._orders.tend(market)
 
-    def _open(self, market: MarketBook, event: OrderFilled) -> None:
-        market.side = 1 if event.order_side == OrderSide.BUY else -1
-        market.lots = event.last_qty.raw // market.lot_raw
-        market.entry_ticks = event.last_px.raw // market.tick_raw
-        market.entered_at = self._decided_at
-        tick = float(self._contracts[self._index[event.instrument_id]]["tick"])
-        trigger = stop_ticks(market.entry_ticks, market.side, self._parameters.stop_atr, market.atr, tick)
-        if trigger == 0:
+    def on_order_event(self, event: Event) -> None:
+        """Bring orders in line with the holding when one of them ends, or a stop rests."""
+        if not isinstance(event, OrderFilled):
+            self._orders.take_event(self._traded[event.instrument_id], event)
+
+    def _on_foreign_fill(self, event: OrderFilled) -> None:
+        """A fill of the account that is no order of this strategy: liquidation, or somebody's own order."""
+        if event.strategy_id != self.id and self.is_running:
+            self.on_order_filled(event)
+
+    def _on_grace(self, event: TimeEvent) -> None:
+        boundary = event.ts_event // self.config.interval_ns * self.config.interval_ns
+        self._decide_at(boundary, missing=not self.config.late_ns)
+
+    def _on_late(self, event: TimeEvent) -> None:
+        self._decide_at(event.ts_event // self.config.interval_ns * self.config.interval_ns, missing=True)
+
+    def _restore(self, market: MarketBook) -> None:
+        left = self._desk.restored(market.index)
+        if left is None:
             return
-        market.stop = self.order_factory.stop_market(
-            market.instrument.id,
-            OrderSide.SELL if market.side > 0 else OrderSide.BUY,
-            market.quantity(market.lots),
-            market.price(trigger),
-            reduce_only=True,
-            tags=["stop"],
+        market.restore(left)
+        # What is held is managed on the terms that it was opened on; what is flat takes over at its next decision.
+        if left.manifest_hash:
+            market.terms = self._desk.terms_of(left.manifest_hash)
+            self._use(market)
+
+    def _run_through_missed(self, begun: int) -> None:
+        """Decide every boundary since the last decision, each on its own bars; late ones only reduce."""
+        since = min(market.decided_at for market in self.markets)
+        if since == begun:
+            return
+        missed = self._desk.missed_bars(since)
+        for boundary in range(since + self.config.interval_ns, begun + 1, self.config.interval_ns):
+            for bar in missed:
+                if bar.ts_event == boundary:
+                    self._take_bar(bar)
+            # The newest bars may still be on their way.
+            late = self.clock.timestamp_ns() >= boundary + self.config.late_ns
+            complete = all(market.closed_at == boundary for market in self.markets)
+            if complete or late:
+                self._decide_at(boundary, missing=late)
+            else:
+                self.clock.set_time_alert_ns("late-at-start", boundary + self.config.late_ns, self._on_late)
+
+    def _take_bar(self, bar: Bar) -> bool:
+        """Note a closed bar; False for one that is known."""
+        market = self._heard[bar.bar_type.instrument_id]
+        if bar.ts_event <= market.closed_at:
+            return False
+        market.take_close(bar.close, bar.ts_event)
+        self._features.take_bar(market.index, bar)
+        return True
+
+    def _decide_at(self, boundary: int, *, missing: bool) -> None:
+        """Every market decides once a boundary; exits are sent, then entries, strongest first.
+
+        Args:
+            boundary: in nanoseconds.
+            missing: whether markets without a bar decide too.
+        """
+        due = [
+            market
+            for market in self.markets
+            if market.decided_at < boundary and (missing or market.closed_at == boundary)
+        ]
+        if not due:
+            return
+        for market in due:
+            market.decided_at = boundary
+        if boundary == self.config.last_boundary_ns:
+            self._orders.leave_all(self.markets, "window_end")
+            return
+        terms = self._desk.terms()
+        self._take_over(due, terms)
+        features = self._features.at(boundary)
+        now, closes = self.clock.timestamp_ns(), tuple(market.close_ticks for market in self.markets)
+        late = bool(self.config.late_ns) and now > boundary + self.config.late_ns
+        views = [self._view(market, boundary, market in due, late) for market in self.markets]
+        decided = decide_markets(views, features, self._desk.equity_quanta(closes), terms)
+        mode = self._desk.mode()
+        record = BoundaryDecision(boundary, now, features, closes, decided.account, mode, late, decided.markets)
+        try:
+            self._desk.record(record)
+        except JournalError as error:
+            self.log.exception("no orders are sent that a restart would not know of", error)  # noqa: TRY401 - its logger needs it
+            self.refusals["not_recorded"] += 1
+            return
+        self._carry_out(decided, features, boundary)
+
+    def _view(self, market: MarketBook, boundary: int, due: bool, late: bool) -> MarketView:
+        holding, terms = market.holding, market.terms
+        bars_held = (boundary - holding.entered_at) // self.config.interval_ns if holding.side else 0
+        pending = self._orders.pending_entry(market)
+        return MarketView(
+            state=MarketState(holding.side, bars_held, boundary > holding.enter_after),
+            lots=holding.lots,
+            leaving=holding.leaving,
+            pending_lots=pending,
+            close_ticks=market.close_ticks,
+            lot_value=market.value_of_lot(),
+            manifest_hash="" if terms is None else terms.manifest_hash,
+            rule=None if terms is None else terms.rule,
+            stop_atr=0.0 if terms is None else terms.parameters.stop_atr,
+            due=due,
+            has_bar=market.closed_at == boundary,
+            quoted=self._orders.is_quoted(market, self.config.quote_age_ns),
+            refusal=self._refusal(market, late, pending) if due and not holding.side else "",
         )
-        self.submit_order(market.stop)
+
+    def _refusal(self, market: MarketBook, late: bool, pending: int) -> str:
+        """Why a flat market may not be entered."""
+        if late:
+            return "late"
+        if pending:
+            return "pending"
+        blocked = self._desk.blocked(market.index)
+        return f"blocked:{blocked}" if blocked else ""
+
+    def _take_over(self, due: list[MarketBook], terms: Terms | None) -> None:
+        """Markets that are flat go on with the champion of now; the others keep theirs until they are."""
+        taken = []
+        for market in due:
+            if market.holding.side or self._orders.pending_entry(market):
+                continue
+            offered = terms if terms is not None and terms.traded[market.index] else None
+            before = "" if market.terms is None else market.terms.manifest_hash
+            known = market.terms is not None
+            market.terms = offered
+            if offered is not None and (not known or offered.manifest_hash != before):
+                self._use(market)
+                taken.append(market.index)
+        if taken and terms is not None:
+            self._desk.took_over(terms.manifest_hash, taken)
+
+    def _use(self, market: MarketBook) -> None:
+        if market.terms is not None:
+            self._features.use(market.index, market.terms.parameters.lookback_bars, market.terms.features)
+
+    def _carry_out(self, decided: Decided, features: Features, boundary: int) -> None:
+        lots = {}
+        for decision in decided.markets:
+            market = self.markets[decision.market]
+            if decision.outcome not in NOT_REFUSED:
+                self.refusals[decision.outcome] += 1
+            if decision.outcome.startswith("exit:"):
+                market.holding = after_exit_decision(market.holding, decision.outcome.removeprefix("exit:"))
+            lots[decision.market] = decision.wanted * decision.entry_lots
+        for market in self.markets:
+            if market.holding.leaving:
+                self._orders.leave(market)
+        for m in decided.entries:
+            self._orders.enter(self.markets[m], lots[m], boundary, float(features.atr[m]))
