@@ -1,19 +1,23 @@
 """Whether journal, venue and PostgreSQL tell the same account, to the last quantum, each asked in its own way.
 
-The venue is asked over its REST interface by our own few lines, not by the engine's reader. Nothing here repairs or
-waits: what differs is one line each.
+The venue is asked over its REST interface by our own few lines, not by the engine's reader. What differs is one line
+each.
 """
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
 import httpx
+import psycopg
+from psycopg import sql
 
 from helios_pipeline.core.trading import (
+    RECORD_KINDS,
     Decision,
     FundingPayment,
     InferredFill,
@@ -24,13 +28,55 @@ from helios_pipeline.core.trading import (
     VenueFill,
 )
 from helios_pipeline.core.venues import venue_client_id
+from tests.live_engine.harness import Installation
 
 SIGN = {"BUY": 1, "SELL": -1, "LONG": 1, "SHORT": -1}
 PAGE = 1_000
 REFUSED = {"denied", "rejected"}
 """States of an order that never reached a book."""
 
+AGREE_SECONDS = 30.0
+SETTLE_SECONDS = 20.0
+PAPER_FEES = {"maker": Decimal("0.0001"), "taker": Decimal("0.0005")}
+ASK_AGAIN_SECONDS = 0.2
+
+TABLES: dict[type, str] = {
+    RECORD_KINDS[name]: table
+    for name, table in {
+        "decision": "live_decisions",
+        "intent": "intents",
+        "order_event": "order_events",
+        "fill": "fills",
+        "inferred_fill": "inferred_fills",
+        "funding": "funding_payments",
+        "transfer": "transfers",
+        "mode": "mode_changes",
+        "champion": "champion_changes",
+        "reconciliation": "reconciliations",
+        "account": "account_snapshots",
+        "bar_difference": "bar_differences",
+    }.items()
+}
+
 Documents = list[dict[str, Any]]
+
+
+def await_agreement(home: Installation, seconds: float = AGREE_SECONDS) -> list[str]:
+    """What still differs when everything that was under way has had its time; empty as soon as nothing does."""
+    deadline = time.monotonic() + seconds
+    while (found := disagreements(home)) and time.monotonic() < deadline:
+        time.sleep(ASK_AGAIN_SECONDS)
+    return found
+
+
+def disagreements(home: Installation) -> list[str]:
+    """What differs now, and what broke a rule."""
+    told = Told(records=tuple(home.journal()))
+    found = [*broken_rules(told), *copy_differences(told, home.database.urls.live, home.account)]
+    if home.network == "paper":
+        settled = {name: settled_funding(home.world.dydx.url, name) for name in home.traded}
+        return found + paper_differences(told, settled, datetime.now(UTC))
+    return found + differences(told, read_ledger(home.world.dydx.url, home.address))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,10 +157,6 @@ class Told:
         return moved + paid - bought
 
 
-def told_of(journal: Iterable[tuple[int, JournalRecord]]) -> Told:
-    return Told(records=tuple(record for _, record in journal))
-
-
 def broken_rules(told: Told) -> list[str]:
     """What may never be in a journal, whatever happened to the engine."""
     intents, fills, events = told.of(Intent), told.of(VenueFill), told.of(OrderEvent)
@@ -167,6 +209,78 @@ def differences(told: Told, ledger: Ledger) -> list[str]:
         *_equal("USDC", told.cash, ledger.usdc),
         *_order_differences(ids, ledger.orders),
     ]
+
+
+type Settled = Mapping[datetime, tuple[Decimal, Decimal]]
+"""Rate and price of each settlement."""
+
+
+def settled_funding(url: str, instrument_id: str) -> Settled:
+    """What dYdX's indexer says was settled, by the minute."""
+    ticker = instrument_id.removesuffix("-PERP.DYDX")
+    answer = httpx.get(f"{url}/v4/historicalFunding/{ticker}", params={"limit": PAGE}, trust_env=False, timeout=30.0)
+    answer.raise_for_status()
+    return {
+        datetime.fromisoformat(row["effectiveAt"]).replace(second=0, microsecond=0): (
+            Decimal(row["rate"]),
+            Decimal(row["price"]),
+        )
+        for row in answer.json()["historicalFunding"]
+    }
+
+
+def paper_differences(told: Told, settled: Mapping[str, Settled], now: datetime) -> list[str]:
+    """Where a paper account has other fees and funding payments than fills and the venue's settlements give.
+
+    Settlements of the last `SETTLE_SECONDS` may still be missing.
+    """
+    booked = {(each.instrument_id, each.settled_at): each for each in told.of(FundingPayment)}
+    found = [
+        f"fee of {fill}: expected {fee}"
+        for fill in told.of(VenueFill)
+        if fill.fee != (fee := _rounded(fill.quantity * fill.price * PAPER_FEES[fill.liquidity], ROUND_CEILING))
+    ]
+    for name, settlements in settled.items():
+        for settled_at, (rate, price) in settlements.items():
+            carried = _carried(told, name, settled_at)
+            expected = _rounded(-carried * price * rate, ROUND_FLOOR) if carried else None
+            payment = booked.pop((name, settled_at), None)
+            amount = None if payment is None else payment.amount
+            if amount != expected and (payment is not None or (now - settled_at).total_seconds() > SETTLE_SECONDS):
+                found.append(f"funding of {name} at {settled_at}: expected {expected}, found {payment}")
+    return found + [f"funding that was not settled: {payment}" for payment in booked.values()]
+
+
+def _carried(told: Told, instrument_id: str, settled_at: datetime) -> Decimal:
+    fills = [fill for fill in told.of(VenueFill) if fill.instrument_id == instrument_id and fill.filled_at < settled_at]
+    return sum((fill.side * fill.quantity for fill in fills), Decimal(0))
+
+
+def _rounded(money: Decimal, how: str) -> Decimal:
+    return money.quantize(Decimal("0.000001"), how)
+
+
+def copy_differences(told: Told, url: str, account: str) -> list[str]:
+    """Where PostgreSQL has other rows than the journal has records, or has them in another order."""
+    found: list[str] = []
+    with psycopg.connect(url) as connection:
+        for kind, table in TABLES.items():
+            names = [field.name for field in fields(kind)]
+            columns = sql.SQL(", ").join(map(sql.Identifier, names))
+            query = sql.SQL("select {} from {} where account = %s order by epoch, sequence")
+            rows = connection.execute(query.format(columns, sql.Identifier(table)), (account,)).fetchall()
+            copied = [kind(**dict(zip(names, map(_record_value, row), strict=True))) for row in rows]
+            records = told.of(kind)
+            if copied != records:
+                found += _unequal(f"{table}: row", map(repr, records), map(repr, copied)) or [f"{table}: another order"]
+    return found
+
+
+def _record_value(value: object) -> object:
+    """A column's value as records have it."""
+    if isinstance(value, list):
+        return tuple(value)
+    return value.astimezone(UTC) if isinstance(value, datetime) else value
 
 
 def _order_differences(ids: Mapping[int, Intent], orders: Documents) -> Iterable[str]:
@@ -225,5 +339,5 @@ def _unequal(what: str, ours: Iterable[object], theirs: Iterable[object]) -> lis
     mine, venues = Counter(ours), Counter(theirs)
     return [
         *(f"{what} that only the journal has: {each}" for each in (mine - venues).elements()),
-        *(f"{what} that only the venue has: {each}" for each in (venues - mine).elements()),
+        *(f"{what} that only the other has: {each}" for each in (venues - mine).elements()),
     ]

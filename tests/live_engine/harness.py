@@ -36,7 +36,7 @@ from helios_pipeline.core.status import EngineStatus
 from helios_pipeline.core.trading import JournalRecord
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
 from live_engine.heartbeat import read_heartbeat
-from live_engine.write_ahead_log import read_records
+from live_engine.segments import read_entries, record_of
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.faults import Fault
@@ -201,6 +201,8 @@ class Installation:
     dydx_key: str = field(repr=False)
     variables: dict[str, str] = field(default_factory=dict)
     started: list["Process"] = field(default_factory=list)
+    read: list[JournalRecord] = field(default_factory=list)
+    read_to: int = 0
 
     @property
     def home(self) -> Path:
@@ -248,9 +250,12 @@ class Installation:
 
     def promote(self, parameters: ParameterSet, **changes: Any) -> SignedManifest:
         """Make a parameter set the network's champion, as the pipeline does."""
-        signed = sign_manifest(self.manifest(parameters, **changes), self.signing)
+        signed = self.sign(parameters, **changes)
         self.record(signed, parameters)
         return signed
+
+    def sign(self, parameters: ParameterSet, **changes: Any) -> SignedManifest:
+        return sign_manifest(self.manifest(parameters, **changes), self.signing)
 
     def record(self, signed: SignedManifest, parameters: ParameterSet) -> None:
         PromotionStore(self.database.urls.pipeline).record(
@@ -322,12 +327,16 @@ class Installation:
 
     def records[R: JournalRecord](self, kind: type[R]) -> list[R]:
         """The journal's records of a kind, in order."""
-        return [record for _, record in self.journal() if isinstance(record, kind)]
+        return [record for record in self.journal() if isinstance(record, kind)]
 
-    def journal(self) -> list[tuple[int, JournalRecord]]:
-        """Every record with its sequence number."""
+    def journal(self) -> list[JournalRecord]:
+        """Every record that is in the log, whether the engine runs or not."""
         folder = self.live_folder / "log"
-        return list(read_records(folder)) if folder.exists() else []
+        for entry in read_entries(folder, after=self.read_to) if folder.exists() else ():
+            self.read_to = entry.sequence
+            if (record := record_of(entry)) is not None:
+                self.read.append(record)
+        return list(self.read)
 
     def kill_database(self) -> None:
         """End PostgreSQL as `kill -9` would; the system ends what it had started."""
@@ -495,14 +504,11 @@ class Engine(Process):
     def await_record[R: JournalRecord](
         self, kind: type[R], is_it: Callable[[R], bool], what: str, seconds: float = 120.0, after: int = 0
     ) -> R:
-        """The first record of a kind, past a sequence number, of which something is so."""
+        """The first record of a kind, after so many records, of which something is so."""
 
         def found() -> list[R]:
-            return [
-                record
-                for sequence, record in self.installation.journal()
-                if sequence > after and isinstance(record, kind) and is_it(record)
-            ]
+            records = self.installation.journal()[after:]
+            return [record for record in records if isinstance(record, kind) and is_it(record)]
 
         return await_that(found, what, seconds, lambda: f"{self.status()}\n{self.tail()}")[0]
 
