@@ -20,8 +20,8 @@ from helios_pipeline.core.trading import RECORD_KINDS, JournalRecord
 from helios_pipeline.core.venues import AccountHistory
 from helios_pipeline.execution.books import Books, NaturalKey, natural_key
 from live_engine.frames import Entry
-from live_engine.segments import COUNTER, Tail, read_entries, read_records, record_of
-from live_engine.write_ahead_log import WriteAheadLog
+from live_engine.segments import COUNTER, read_entries, read_records, record_of
+from live_engine.write_ahead_log import Tail, WriteAheadLog
 
 KIND_NAMES = {kind: name for name, kind in RECORD_KINDS.items()}
 IDS_AT_ONCE = 64

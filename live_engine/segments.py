@@ -15,6 +15,7 @@ from live_engine.frames import Entry, decode_entries, first_proof
 COUNTER = "counter"
 """Kind of the entries that are the log's own: which account it is of, and which client order ids are taken."""
 
+_CHUNK_BYTES = 1024 * 1024
 _NEWER = "Another version of Helios wrote it: use that one."
 _RESTORE = (
     "Stop the engine, keep the folder as it is, restore the file from a copy, or move the whole folder away: an engine "
@@ -33,23 +34,6 @@ class Segment:
 
     path: Path
     first: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tail:
-    """Where a segment's whole entries end.
-
-    Attributes:
-        segment: of what.
-        last: sequence number of its last whole entry; `first` − 1 in an empty one.
-        size: bytes up to there.
-        torn: bytes behind that are no whole entry.
-    """
-
-    segment: Segment
-    last: int
-    size: int
-    torn: int
 
 
 def segment_path(folder: Path, first: int) -> Path:
@@ -73,24 +57,104 @@ def list_segments(folder: Path) -> list[Segment]:
     return [Segment(path=path, first=int(path.stem)) for path in paths]
 
 
+class Follower:
+    """Reads a log from a sequence number on, and goes on where it stopped.
+
+    Args:
+        folder: of the log.
+        after: sequence number of the last entry that is not wanted.
+
+    Raises:
+        JournalError: that entry, or the one after it, would be in a segment that is missing.
+    """
+
+    def __init__(self, folder: Path, after: int = 0) -> None:
+        segments = list_segments(folder)
+        begun = [segment for segment in segments if segment.first <= after + 1]
+        if segments and not begun:
+            raise JournalError(
+                f"{folder}: expected entry {after + 1}, found {segments[0].path.name} to be the first file. {_RESTORE}"
+            )
+        self._folder, self._after = folder, after
+        self._segment = begun[-1] if begun else Segment(path=segment_path(folder, 1), first=1)
+        self._expected, self._offset = self._segment.first, 0
+
+    @property
+    def place(self) -> tuple[Segment, int, int]:
+        """Segment, sequence number of the next entry, and the offset that it will be at."""
+        return self._segment, self._expected, self._offset
+
+    def read(self) -> list[Entry]:
+        """The next entries, at most about a MiB of them; empty if there are no more whole ones yet.
+
+        Raises:
+            JournalError: an entry that was acknowledged is damaged or missing; the message names file and offset.
+        """
+        while True:
+            following = self._following()  # before reading: a segment that is followed is finished
+            entries, rest = self._read_some()
+            wanted = [entry for entry in entries if entry.sequence > self._after]
+            if wanted or (not entries and self._ends(rest, following)):
+                return wanted
+
+    def _read_some(self) -> tuple[list[Entry], bytes]:
+        """Whole entries at the present place, which moves on; and, without any, the bytes that are there."""
+        size = _CHUNK_BYTES
+        while True:
+            data = _read_bytes(self._segment.path, self._offset, size)
+            entries, end = [], 0
+            for entry, next_end in decode_entries(data):
+                if entry.sequence != self._expected:
+                    raise JournalError(
+                        f"{self._at(end)}: expected entry {self._expected}, found {entry.sequence}. {_RESTORE}"
+                    )
+                entries.append(entry)
+                self._expected, end = self._expected + 1, next_end
+            self._offset += end
+            if entries or len(data) < size:
+                return entries, data
+            size *= 8
+
+    def _ends(self, rest: bytes, following: Segment | None) -> bool:
+        """Whether there is nothing more to read now; moves on to the segment that follows."""
+        if following is None:
+            self._refuse_damage(rest)
+            return True
+        if rest or following.first != self._expected:
+            raise JournalError(
+                f"{self._at(0)}: expected entry {self._expected} whole, since {following.path.name} follows; found it "
+                f"damaged or missing. {_RESTORE}"
+            )
+        self._segment, self._offset = following, 0
+        return False
+
+    def _following(self) -> Segment | None:
+        later = (segment for segment in list_segments(self._folder) if segment.first > self._segment.first)
+        return next(later, None)
+
+    def _refuse_damage(self, rest: bytes) -> None:
+        proof = first_proof(rest, 0, self._expected)
+        if proof is not None:
+            raise JournalError(
+                f"{self._at(0)}: expected entry {self._expected} whole, since entry {proof.sequence} says that it was "
+                f"on disk; found it damaged. {_RESTORE}"
+            )
+
+    def _at(self, offset: int) -> str:
+        return f"{self._segment.path} offset {self._offset + offset}"
+
+
 def read_entries(folder: Path, after: int = 0) -> Iterator[Entry]:
     """Entries behind a sequence number, oldest first, those of the log itself included.
 
-    What is not whole at the end of the last segment is left out.
+    What is not whole at the end is left out.
 
     Raises:
         JournalError: an entry that was acknowledged is damaged or missing; the message names file and offset.
     """
-    segments = list_segments(folder)
-    begun = [index for index, segment in enumerate(segments) if segment.first <= after + 1]
-    if segments and not begun:
-        raise JournalError(
-            f"{folder}: expected entry {after + 1}, found {segments[0].path.name} to be the first. {_RESTORE}"
-        )
-    for index in range(begun[-1] if begun else 0, len(segments)):
-        is_last = index == len(segments) - 1
-        expected = None if is_last else segments[index + 1].first
-        yield from (entry for entry in _read_segment(segments[index], expected) if entry.sequence > after)
+    follower = Follower(folder, after)
+    while entries := follower.read():
+        yield from entries
 
 
 def read_records(folder: Path) -> Iterator[tuple[int, JournalRecord]]:
@@ -120,55 +184,12 @@ def record_of(entry: Entry) -> JournalRecord | None:
     return record
 
 
-def find_tail(segment: Segment) -> Tail:
-    """Where a log's last segment ends.
-
-    Raises:
-        JournalError: what is not whole was acknowledged once.
-    """
-    data = _bytes(segment)
-    last, size = segment.first - 1, 0
-    for entry, end in decode_entries(data):
-        last, size = entry.sequence, end
-    _refuse_damage(segment, data, size, last + 1)
-    return Tail(segment=segment, last=last, size=size, torn=len(data) - size)
-
-
-def _read_segment(segment: Segment, following: int | None) -> Iterator[Entry]:
-    """Entries of a segment; all must be whole if another segment follows, which begins with a sequence number."""
-    data = _bytes(segment)
-    expected, size = segment.first, 0
-    for entry, end in decode_entries(data):
-        if entry.sequence != expected:
-            raise JournalError(
-                f"{_place(segment, size)}: expected entry {expected}, found {entry.sequence}. {_RESTORE}"
-            )
-        yield entry
-        expected, size = expected + 1, end
-    if following is None:
-        _refuse_damage(segment, data, size, expected)
-    elif size < len(data) or expected != following:
-        raise JournalError(
-            f"{_place(segment, size)}: expected entry {expected} whole, since {following:016d}.log follows; found it "
-            f"damaged or missing. {_RESTORE}"
-        )
-
-
-def _refuse_damage(segment: Segment, data: bytes, size: int, sequence: int) -> None:
-    proof = first_proof(data, size, sequence) if size < len(data) else None
-    if proof is not None:
-        raise JournalError(
-            f"{_place(segment, size)}: expected entry {sequence} whole, since entry {proof.sequence} says that it was "
-            f"on disk; found it damaged. {_RESTORE}"
-        )
-
-
-def _place(segment: Segment, offset: int) -> str:
-    return f"{segment.path} offset {offset}"
-
-
-def _bytes(segment: Segment) -> bytes:
+def _read_bytes(path: Path, offset: int, size: int) -> bytes:
     try:
-        return segment.path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(offset)
+            return file.read(size)
+    except FileNotFoundError:
+        return b""
     except OSError as error:
-        raise JournalError(f"{segment.path}: expected to read it, found: {error}.") from error
+        raise JournalError(f"{path}: expected to read it, found: {error}.") from error

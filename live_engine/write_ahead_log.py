@@ -8,16 +8,34 @@ import fcntl
 import os
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from helios_pipeline.core.errors import JournalError
 from live_engine.frames import Entry, encode_entry
-from live_engine.segments import Segment, Tail, find_tail, list_segments, segment_path
+from live_engine.segments import Follower, Segment, list_segments, segment_path
 
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A segment that has grown to this is followed by another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """Where a log ended when it was opened.
+
+    Attributes:
+        segment: its last.
+        last: sequence number of the last whole entry.
+        size: bytes of the segment up to there.
+        torn: bytes behind that, which were no whole entry and are cut.
+    """
+
+    segment: Segment
+    last: int
+    size: int
+    torn: int
 
 
 class WriteAheadLog:
@@ -49,7 +67,7 @@ class WriteAheadLog:
             directory = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             _hold(folder, directory)
             segments = list_segments(folder) or [_begin_segment(folder, directory, 1)]
-            tail = find_tail(segments[-1])
+            tail = _find_tail(folder, segments[-1])
             _cut(tail)
             return cls(folder, directory, tail, segment_bytes)
         except BaseException as error:
@@ -170,6 +188,14 @@ def _begin_segment(folder: Path, directory: int, first: int) -> Segment:
     os.close(os.open(segment.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     os.fsync(directory)
     return segment
+
+
+def _find_tail(folder: Path, last: Segment) -> Tail:
+    follower = Follower(folder, after=last.first - 1)
+    while follower.read():
+        pass
+    segment, following, size = follower.place
+    return Tail(segment=segment, last=following - 1, size=size, torn=segment.path.stat().st_size - size)
 
 
 def _cut(tail: Tail) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from types import NoneType, UnionType
 from typing import Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -114,11 +115,17 @@ def _read(kind: object, value: object, what: str) -> object:
 
 def _read_record(kind: type, value: object, what: str) -> object:
     table = _expect(value, dict, what)
+    types = _field_types(kind)
+    if table.keys() != types.keys():
+        raise ManifestError(f"{what}: expected the fields {sorted(types)}, found {sorted(table)}. {_RESTORE}")
+    return kind(**{name: _read(each, table[name], f"{what}.{name}") for name, each in types.items()})
+
+
+@cache
+def _field_types(kind: type) -> dict[str, object]:
+    """Field → type: kept, since working it out takes longer than reading a record."""
     types = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    if set(table) != set(names):
-        raise ManifestError(f"{what}: expected the fields {sorted(names)}, found {sorted(table)}. {_RESTORE}")
-    return kind(**{name: _read(types[name], table[name], f"{what}.{name}") for name in names})
+    return {field.name: types[field.name] for field in fields(kind)}
 
 
 def _read_scalar(kinds: tuple[object, ...], value: object, what: str) -> object:
