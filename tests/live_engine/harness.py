@@ -53,6 +53,7 @@ POLL_SECONDS = 0.02
 START_SECONDS = 90.0
 END_SECONDS = 40.0
 EQUITY = 100_000
+TRADES_PER_DAY = 20_000
 
 MARKETS = (
     ("BTC", Decimal(30_000), Decimal("0.1"), Decimal("0.001"), 0.025, 250_000.0),
@@ -143,10 +144,10 @@ class FastWorld:
 
 
 @contextmanager
-def fast_world(state: Path, *, markets: int = 3, seed: int = 13, block_ms: int = BLOCK_MS) -> Iterator[FastWorld]:
+def fast_world(state: Path, *, markets: int = 3, trades_per_day: int = TRADES_PER_DAY) -> Iterator[FastWorld]:
     """Start both venues; accounts are kept in `state`."""
-    market = fast_market(markets=markets, seed=seed)
-    dydx = DydxSettings(state_folder=state, block_ms=block_ms, default_deposit_usdc=EQUITY)
+    market = fast_market(markets=markets, trades_per_day=trades_per_day)
+    dydx = DydxSettings(state_folder=state, block_ms=BLOCK_MS, default_deposit_usdc=EQUITY)
     described = [
         ProcessSettings(venue=BinanceSettings(weight_per_minute=100_000), market=market),
         ProcessSettings(venue=dydx, market=market),
@@ -155,9 +156,9 @@ def fast_world(state: Path, *, markets: int = 3, seed: int = 13, block_ms: int =
         yield FastWorld(binance=first, dydx=second, bases=tuple(row[0] for row in MARKETS[:markets]))
 
 
-def fast_market(*, markets: int = 3, seed: int = 13) -> MarketSettings:
+def fast_market(*, markets: int = 3, trades_per_day: int = TRADES_PER_DAY) -> MarketSettings:
     return MarketSettings(
-        seed=seed,
+        seed=13,
         instruments=tuple(
             SimulatedInstrument(
                 instrument_id=signal_id(base),
@@ -166,7 +167,7 @@ def fast_market(*, markets: int = 3, seed: int = 13) -> MarketSettings:
                 lot=lot,
                 daily_volatility=volatility,
                 daily_volume=volume,
-                trades_per_day=20_000,
+                trades_per_day=trades_per_day,
             )
             for base, price, tick, lot, volatility, volume in MARKETS[:markets]
         ),
@@ -203,6 +204,7 @@ class Installation:
     started: list["Process"] = field(default_factory=list)
     read: list[JournalRecord] = field(default_factory=list)
     read_to: int = 0
+    read_size: int = 0
 
     @property
     def home(self) -> Path:
@@ -332,10 +334,13 @@ class Installation:
     def journal(self) -> list[JournalRecord]:
         """Every record that is in the log, whether the engine runs or not."""
         folder = self.live_folder / "log"
-        for entry in read_entries(folder, after=self.read_to) if folder.exists() else ():
-            self.read_to = entry.sequence
-            if (record := record_of(entry)) is not None:
-                self.read.append(record)
+        size = sum(path.stat().st_size for path in folder.iterdir()) if folder.exists() else 0
+        if size != self.read_size:
+            self.read_size = size
+            for entry in read_entries(folder, after=self.read_to):
+                self.read_to = entry.sequence
+                if (record := record_of(entry)) is not None:
+                    self.read.append(record)
         return list(self.read)
 
     def kill_database(self) -> None:

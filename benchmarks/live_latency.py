@@ -1,0 +1,91 @@
+"""How long after a bar's close the engine's order is on the wire, beside a bare NautilusTrader node in the same run.
+
+    .venv/bin/python benchmarks/live_latency.py [--minutes 15]
+
+Both hear the same simulated Binance and send to the same simulated dYdX, each through a meter that notes when a
+transaction passes. A bar is closed by the first message past its end, which both hear at the same time, so the delay of
+each is counted from the bar's end to its first transaction. The engine has features, a decision, a gate and a durable
+journal in between. Ends with 1 if its p99 is more than 5 ms behind the bare node's.
+"""
+
+import argparse
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.wire_meter import WireMeter
+from tests.live_engine.harness import BAR_SECONDS, EAGER, FastWorld, fast_world, installation
+
+BUDGET_MS = 5.0
+AT_MOST_SECONDS = 2.0
+"""A first transaction later than this after a bar's end is not its order, but a stop that follows a fill, say."""
+TRADES_PER_DAY = 200_000
+
+
+def first_of_each_bar(sent_at: list[float], since: float) -> dict[int, float]:
+    """Bar → milliseconds from its end to the first transaction."""
+    found: dict[int, float] = {}
+    for instant in sorted(sent_at):
+        bar, late = divmod(instant, BAR_SECONDS)
+        if instant >= since and late <= AT_MOST_SECONDS:
+            found.setdefault(int(bar), late * 1_000)
+    return found
+
+
+def metered(world: FastWorld) -> WireMeter:
+    meter = WireMeter(world.addresses["HELIOS_DYDX_GRPC"])
+    meter.start()
+    return meter
+
+
+def told(name: str, delays: list[float]) -> tuple[float, float]:
+    p50, p99 = (float(np.percentile(delays, each)) for each in (50, 99))
+    print(f"{name}: {len(delays)} orders, p50 {p50:.2f} ms, p99 {p99:.2f} ms after the bar's end")
+    return p50, p99
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    given = parser.parse_args()
+    with ExitStack() as running:
+        state = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="helios-latency-")))
+        world = running.enter_context(fast_world(state, markets=1, trades_per_day=TRADES_PER_DAY))
+        home = running.enter_context(installation(world, network="mainnet"))
+        home.promote(EAGER)
+        ours, bare = metered(world), metered(world)
+        engine = home.engine(HELIOS_DYDX_GRPC=ours.address)
+        environment = {**os.environ, **world.addresses, "HELIOS_DYDX_GRPC": bare.address}
+        environment["HELIOS_DYDX_KEY"] = secrets.token_hex(32)
+        command = [sys.executable, "-m", "benchmarks.bare_node", str(BAR_SECONDS)]
+        node = running.enter_context(subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1]))
+        running.callback(node.kill)
+        engine.await_trading()
+        since = time.time()
+        time.sleep(given.minutes * 60)
+        assert node.poll() is None, "the bare node ended"
+        engine.stop()
+    delays = [first_of_each_bar(meter.sent_at, since) for meter in (ours, bare)]
+    if not all(delays):
+        print("expected orders of both, found none of one")
+        return 1
+    _, engine_p99 = told("engine", list(delays[0].values()))
+    _, bare_p99 = told("bare node", list(delays[1].values()))
+    both = sorted(delays[0].keys() & delays[1].keys())
+    behind = [delays[0][bar] - delays[1][bar] for bar in both]
+    if behind:
+        p50, p99 = (np.percentile(behind, each) for each in (50, 99))
+        print(f"of {len(behind)} bars in which both sent: engine behind by p50 {p50:.2f} ms, p99 {p99:.2f} ms")
+    print(f"p99 is {engine_p99 - bare_p99:+.2f} ms beside the bare node's (budget {BUDGET_MS:g} ms)")
+    return 1 if engine_p99 - bare_p99 > BUDGET_MS else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
