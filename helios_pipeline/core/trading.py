@@ -339,3 +339,20 @@ RECORD_KINDS: dict[str, type] = {
     "bar_difference": BarDifference,
 }
 """Name of each kind in the journal and its table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalEntry:
+    """A record with its place in an account's log.
+
+    Attributes:
+        epoch: of the engine that wrote it.
+        sequence: counts on over the life of the log.
+        journalled_at: when it was written.
+        record: what was written.
+    """
+
+    epoch: int
+    sequence: int
+    journalled_at: datetime
+    record: JournalRecord

@@ -8,6 +8,8 @@ import psycopg
 from helios_pipeline.core.errors import DatabaseError
 
 CONNECT_WITHIN_SECONDS = 15
+LOST_AFTER_SECONDS = 15
+"""A connection of the engine is lost when what was sent is not acknowledged for so long."""
 
 
 def connect(url: str, *, autocommit: bool) -> psycopg.Connection[tuple[object, ...]]:
@@ -47,6 +49,13 @@ def transaction(url: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
                 f"{place_of(url)}: expected to finish a transaction, found: {one_line(error)}. "
                 "Nothing of it was stored; run the command again."
             ) from error
+
+
+def lasting(url: str) -> str:
+    """A URL whose connections fail when the server is gone without a word, rather than wait for hours."""
+    return psycopg.conninfo.make_conninfo(
+        url, keepalives_idle=5, keepalives_interval=5, keepalives_count=2, tcp_user_timeout=LOST_AFTER_SECONDS * 1000
+    )
 
 
 def place_of(url: str) -> str:
