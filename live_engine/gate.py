@@ -17,6 +17,8 @@ from live_engine.gate_state import GateState, OpenQuantity, OrderRequest, Refusa
 from live_engine.risk_gate import blocks, judge
 
 MINUTE = timedelta(minutes=1)
+IN_FLIGHT = timedelta(seconds=2)
+"""An order that this engine sent may be without an answer for so long before its outcome counts as unknown."""
 
 
 class Agreement(Protocol):
@@ -71,9 +73,9 @@ class RiskGate:
         """Refusals since the start, by gate."""
         self._limits = limits
         self._sources = sources
-        now, moment = datetime.now(UTC), time.monotonic()
+        self._began_at, moment = datetime.now(UTC), time.monotonic()
         # Orders that an engine before this one sent count too: a restart is no way around the rate.
-        ages = (now - intent.intended_at for intent in sources.books.intents)
+        ages = (self._began_at - intent.intended_at for intent in sources.books.intents)
         self._sent = deque(moment - age.total_seconds() for age in ages if timedelta(0) <= age < MINUTE)
 
     def judge(self, order: OrderRequest) -> Refusal | None:
@@ -97,7 +99,6 @@ class RiskGate:
         mode, marks = sources.mode(), sources.marks()
         positions = {each: position.quantity for each, position in books.positions.items()}
         resumed_at = mode.changed_at if mode.mode == "ACTIVE" else None
-        unknown = [line.intent.instrument_id for line in books.unknown() if line.intent is not None]
         return GateState(
             mode=mode.mode,
             mode_who=mode.who,
@@ -115,8 +116,17 @@ class RiskGate:
             copy_lag_seconds=sources.copy_lag_seconds(),
             reconciled=sources.agreement.agreed_at is not None,
             differences=sources.agreement.differences,
-            unknown=frozenset(unknown),
+            unknown=self._unknown(),
             others=sources.others(),
+        )
+
+    def _unknown(self) -> frozenset[str]:
+        sent = (line.intent for line in self._sources.books.unknown() if line.intent is not None)
+        latest = datetime.now(UTC) - IN_FLIGHT
+        return frozenset(
+            intent.instrument_id
+            for intent in sent
+            if intent.intended_at <= self._began_at or intent.intended_at < latest
         )
 
     def _sent_last_minute(self) -> int:
