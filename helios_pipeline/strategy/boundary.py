@@ -25,6 +25,8 @@ ALLOCATION_OUTCOMES = {
     WITHOUT_VOLATILITY: "without_volatility",
     CROWDED_OUT: "crowded_out",
 }
+ALLOCATED = frozenset({*ALLOCATION_OUTCOMES.values(), "cancelled"})
+"""What can become of an entry that nothing refused."""
 NO_CHAMPION = "no_champion"
 
 
@@ -86,8 +88,19 @@ def decide_markets(views: Sequence[MarketView], features: Features, equity: int,
         equity: cash and what is held at the closes, in quanta.
         terms: of the newest champion, which sizes entries; None: nothing is entered.
     """
-    wants = [_want(view, features, m) if view.due else view.state.position for m, view in enumerate(views)]
-    account = _account(views, wants, equity)
+    wants = wanted_sides(views, features)
+    return decide_on_account(views, features, wants, _account(views, wants, equity), terms)
+
+
+def wanted_sides(views: Sequence[MarketView], features: Features) -> list[int]:
+    """What `decide` says of each market that is due; the others want what they hold."""
+    return [_want(view, features, m) if view.due else view.state.position for m, view in enumerate(views)]
+
+
+def decide_on_account(
+    views: Sequence[MarketView], features: Features, wants: Sequence[int], account: AccountState, terms: Terms | None
+) -> Decided:
+    """What becomes of the wanted sides on a given account; arguments as those of `decide_markets`."""
     outcomes = [_outcome(view, want) for view, want in zip(views, wants, strict=True)]
     intents = np.array([want if one == "enter" else 0 for want, one in zip(wants, outcomes, strict=True)], np.int64)
     lots = np.zeros_like(intents)
@@ -95,7 +108,8 @@ def decide_markets(views: Sequence[MarketView], features: Features, equity: int,
     if terms is not None and intents.any():
         strengths = np.array([_strength(view, features, m) for m, view in enumerate(views)])
         shares = np.zeros_like(intents)
-        allocate(_candidates(views, features, intents, strengths), account, terms.limits, terms.contracts, lots, shares)
+        candidates = _candidates(views, features, intents, strengths)
+        allocate(candidates, account, terms.limits, terms.contracts, lots, shares)
         for m in np.flatnonzero(intents).tolist():
             outcomes[m] = ALLOCATION_OUTCOMES[int(shares[m])]
             if outcomes[m] == "enter" and not views[m].quoted:

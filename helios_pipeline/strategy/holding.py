@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from helios_pipeline.core.trading import Purpose
 
+KEPT_ORDERS = 64
+"""Orders of a market whose purpose is remembered: a fill can be told late, but not by so many orders."""
+
 UNASKED = "unasked"
 """Why a position is left that no decision asked for: it has no stop and no plan."""
 
@@ -31,6 +34,13 @@ class SentOrder(NamedTuple):
 
 FOREIGN = SentOrder("other", "", 0, float("nan"))
 """An order that the strategy did not send."""
+
+
+def remember(sent: dict[str, SentOrder], order_id: str, order: SentOrder) -> None:
+    """Add an order to those whose purpose is known, and forget the oldest of too many."""
+    sent[order_id] = order
+    if len(sent) > KEPT_ORDERS:
+        del sent[next(iter(sent))]
 
 
 class FilledLots(NamedTuple):

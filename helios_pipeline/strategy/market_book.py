@@ -8,11 +8,8 @@ from nautilus_trader.model.objects import Price, Quantity
 
 from helios_pipeline.core.trading import Purpose
 from helios_pipeline.strategy.desk import RestoredMarket
-from helios_pipeline.strategy.holding import FOREIGN, FilledLots, Holding, SentOrder, after_fill
+from helios_pipeline.strategy.holding import FOREIGN, FilledLots, Holding, SentOrder, after_fill, remember
 from helios_pipeline.strategy.terms import Terms
-
-KEPT_ORDERS = 64
-"""Orders whose purpose is remembered: a fill can be told late, but not by so many orders."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,10 +77,8 @@ class MarketBook:
 
     def note_sent(self, order_id: str, order: SentOrder) -> None:
         """Remember what an order is for."""
-        self.sent[order_id] = order
+        remember(self.sent, order_id, order)
         self.newest[order.purpose] = order_id
-        if len(self.sent) > KEPT_ORDERS:
-            del self.sent[next(iter(self.sent))]
 
     def take_fill(self, order_id: str, fill: FilledLots, interval_ns: int) -> None:
         """Let a fill change the holding."""
