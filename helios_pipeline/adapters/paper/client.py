@@ -6,7 +6,6 @@ nothing that was told, and what was durable but not told comes back at the next 
 
 import asyncio
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from nautilus_trader.cache.cache import Cache
@@ -39,14 +38,14 @@ from nautilus_trader.model.identifiers import AccountId, ClientId, InstrumentId,
 from nautilus_trader.model.orders import Order
 
 from helios_pipeline.adapters.paper.account import PaperAccount, PaperAccountReader
+from helios_pipeline.adapters.paper.desk import PaperDesk
 from helios_pipeline.adapters.paper.funding import FundingDesk
-from helios_pipeline.adapters.paper.orders import intent_of, is_immediate, market_prices, to_instant, unsupported
-from helios_pipeline.adapters.paper.reports import PaperReports, order_side, to_ns
+from helios_pipeline.adapters.paper.orders import unsupported
+from helios_pipeline.adapters.paper.reports import PaperReports, order_side
 from helios_pipeline.adapters.paper.settlements import SettlementSource
 from helios_pipeline.adapters.paper.telling import Telling, account_balance
 from helios_pipeline.adapters.paper.terms import PaperTerms
 from helios_pipeline.core.errors import JournalError
-from helios_pipeline.core.trading import FundingPayment, JournalRecord, OrderEvent, VenueFill
 from helios_pipeline.core.venues import AccountHistory, RecordSink
 
 _INSTRUMENTS_PAUSE_SECONDS = 0.05
@@ -119,23 +118,21 @@ class PaperExecutionClient(LiveExecutionClient):
             clock=clock,
         )
         self._paper = account
-        self._rules = account.venue
-        self._telling = Telling(self, cache, account.terms.currency)
+        telling = Telling(self, cache, account.terms.currency)
+        self._desk = PaperDesk(account, cache, clock, telling.tell, self._tell_account)
         self._reports = PaperReports(account.state, account.terms.currency, cache)
-        self._funding = FundingDesk(account, source, self._carry_out, self._log.warning)
+        self._funding = FundingDesk(account, source, self._desk.carry_out, self._log.warning)
         self._instruments = {each: InstrumentId.from_str(each) for each in account.terms.fees}
         self._is_broken = False
 
     async def _connect(self) -> None:
         await self._await_instruments()
-        now = self._now()
-        self._carry_out(self._rules.open_account(now))
-        self._carry_out(self._rules.forget_unsent(now))
+        self._desk.open()
         self._set_account_id(AccountId(self._paper.terms.account))
-        self._tell_account(now)
+        self._tell_account()
         await self._await_account_registered()
         self._listen()
-        self.create_task(self._funding.run(self._now), log_msg="book funding")
+        self.create_task(self._funding.run(self._desk.now), log_msg="book funding")
         self.create_task(self._expire_orders(), log_msg="expire orders")
 
     async def _disconnect(self) -> None:
@@ -146,9 +143,6 @@ class PaperExecutionClient(LiveExecutionClient):
         """The data client of the same venue brings them; NautilusTrader's own time limit for connecting applies."""
         while any(self._cache.instrument(each) is None for each in self._instruments.values()):
             await asyncio.sleep(_INSTRUMENTS_PAUSE_SECONDS)
-
-    def _now(self) -> datetime:
-        return to_instant(self._clock.timestamp_ns())
 
     # What is heard
 
@@ -177,42 +171,19 @@ class PaperExecutionClient(LiveExecutionClient):
         if self._is_broken or not self._paper.state.has_open(instrument_id.value):
             return
         try:
-            self._match(instrument_id)
+            self._desk.match(instrument_id)
         except JournalError as error:
             self._break(error)
-
-    # What happens
-
-    def _match(self, instrument_id: InstrumentId) -> None:
-        prices = market_prices(self._cache, instrument_id, self._clock.timestamp_ns())
-        for order in self._rules.due(instrument_id.value, prices):
-            self._carry_out(self._rules.execute(order, prices, self._now(), arriving=False, immediate=False))
 
     async def _expire_orders(self) -> None:
         while True:
             await asyncio.sleep(_EXPIRY_PAUSE_SECONDS)
             for each in self._instruments:
-                self._carry_out(self._rules.expire(each, self._now()))
+                self._desk.expire(each)
 
-    def _carry_out(self, records: Iterable[JournalRecord]) -> None:
-        """Each record: durable, true, told.
-
-        Raises:
-            JournalError: one could not be written; it is neither true nor told, and none after it.
-        """
-        money = False
-        for record in records:
-            is_new = self._paper.keep(record) is not None
-            # A fill that was there already was taken in by a reconciliation, which told it.
-            if is_new or isinstance(record, OrderEvent):
-                self._telling.tell(record)
-            money = money or isinstance(record, VenueFill | FundingPayment)
-        if money:
-            self._tell_account(self._now())
-
-    def _tell_account(self, now: datetime) -> None:
+    def _tell_account(self) -> None:
         balance = account_balance(self._paper.state, self._paper.terms.currency)
-        self.generate_account_state([balance], [], True, to_ns(now))
+        self.generate_account_state([balance], [], True, self._clock.timestamp_ns())
 
     def _break(self, error: JournalError) -> None:
         """Without a journal nothing may happen any more; orders stay as they are."""
@@ -229,34 +200,16 @@ class PaperExecutionClient(LiveExecutionClient):
             self._submit(order)
 
     def _submit(self, order: Order) -> None:
+        refusal = unsupported(order)
         try:
-            self._take_in(order)
+            if not refusal:
+                self._desk.take_in(order)
         except JournalError as error:
             self._break(error)
-            self._reject(order, str(error))
-
-    def _take_in(self, order: Order) -> None:
-        refusal = unsupported(order)
+            refusal = str(error)
         if refusal:
-            self._reject(order, refusal)
-            return
-        now = self._now()
-        intent = intent_of(order, self._paper.terms.account, now)
-        prices = market_prices(self._cache, order.instrument_id, self._clock.timestamp_ns())
-        self._paper.keep(intent)
-        received = self._rules.receive(intent, now, post_only_at=prices if order.is_post_only else None)
-        self._carry_out(received)
-        taken = self._paper.state.orders[intent.client_order_id]
-        if not received or not taken.is_open:
-            return
-        immediate = is_immediate(order)
-        acts = self._rules.acts(taken, prices)
-        if acts or (immediate and taken.intent.kind == "limit"):
-            self._carry_out(self._rules.execute(taken, prices, now, arriving=True, immediate=immediate))
-
-    def _reject(self, order: Order, reason: str) -> None:
-        now = self._clock.timestamp_ns()
-        self.generate_order_rejected(order.strategy_id, order.instrument_id, order.client_order_id, reason, now)
+            now = self._clock.timestamp_ns()
+            self.generate_order_rejected(order.strategy_id, order.instrument_id, order.client_order_id, refusal, now)
 
     async def _modify_order(self, command: ModifyOrder) -> None:
         self.generate_order_modify_rejected(
@@ -269,9 +222,7 @@ class PaperExecutionClient(LiveExecutionClient):
         )
 
     async def _cancel_order(self, command: CancelOrder) -> None:
-        records = self._rules.cancel(command.client_order_id.value, self._now())
-        self._carry_out(records)
-        if not records:
+        if not self._desk.cancel(command.client_order_id.value):
             self.generate_order_cancel_rejected(
                 command.strategy_id,
                 command.instrument_id,
@@ -284,7 +235,7 @@ class PaperExecutionClient(LiveExecutionClient):
     async def _cancel_all_orders(self, command: CancelAllOrders) -> None:
         for order in self._paper.state.open_orders(command.instrument_id.value):
             if command.order_side in (OrderSide.NO_ORDER_SIDE, order_side(order.intent.side)):
-                self._carry_out(self._rules.cancel(order.intent.client_order_id, self._now()))
+                self._desk.cancel(order.intent.client_order_id)
 
     async def _batch_cancel_orders(self, command: BatchCancelOrders) -> None:
         for each in command.cancels:
@@ -292,7 +243,7 @@ class PaperExecutionClient(LiveExecutionClient):
 
     async def _query_account(self, command: QueryAccount) -> None:
         del command
-        self._tell_account(self._now())
+        self._tell_account()
 
     # What is reported
 

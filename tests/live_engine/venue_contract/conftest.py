@@ -1,0 +1,124 @@
+"""The cases, each against its simulated venue as a process of its own."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import pytest
+
+from simulated_venues.binance.settings import BinanceSettings
+from simulated_venues.dydx.settings import DydxSettings
+from simulated_venues.process import venue_process
+from simulated_venues.process_settings import ProcessSettings
+from tests.live_engine.venue_contract.case import VenueCase
+from tests.live_engine.venue_contract.engine import in_own_loop
+from tests.live_engine.venue_contract.second_life import SecondLife, live_again
+from tests.simulated_venues.conftest import BTC, make_settings
+
+FIRST_LIFE_SECONDS = 100
+
+
+@contextmanager
+def dydx_venue(folder) -> Iterator[dict[str, str | bool]]:
+    settings = DydxSettings(state_folder=folder / "chain", block_ms=250)
+    with venue_process(ProcessSettings(venue=settings, market=fast_market())) as venue:
+        yield {
+            "dydx_http": venue.url,
+            "dydx_ws": venue.addresses["ws"],
+            "dydx_grpc": venue.addresses["grpc"],
+            "dydx_grpc_tls": False,
+        }
+
+
+@contextmanager
+def binance_venue(folder) -> Iterator[dict[str, str | bool]]:
+    with venue_process(ProcessSettings(venue=BinanceSettings(), market=fast_market())) as venue:
+        yield {"binance_http": venue.url, "binance_ws": venue.addresses["ws"]}
+
+
+def fast_market():
+    return replace(make_settings(ids=(BTC,)), raw_interval_ms=1_000)
+
+
+@contextmanager
+def dydx(folder):
+    with dydx_venue(folder) as addresses:
+        yield VenueCase(
+            network="mainnet",
+            venue="DYDX",
+            instrument_id="BTC-USD-PERP.DYDX",
+            quantity="0.0123",
+            taker_fee_fraction="0.0005",
+            funding_interval_seconds=60,
+            addresses=addresses,
+            environment={"HELIOS_DYDX_KEY": secrets.token_hex(32)},
+        )
+
+
+@contextmanager
+def paper_dydx(folder):
+    with dydx_venue(folder) as addresses:
+        yield VenueCase(
+            network="paper",
+            venue="DYDX",
+            instrument_id="BTC-USD-PERP.DYDX",
+            quantity="0.0123",
+            taker_fee_fraction="0.00043",
+            funding_interval_seconds=60,
+            addresses=addresses,
+        )
+
+
+@contextmanager
+def paper_binance(folder):
+    with binance_venue(folder) as addresses:
+        yield VenueCase(
+            network="paper",
+            venue="BINANCE",
+            instrument_id=BTC,
+            quantity="0.013",
+            taker_fee_fraction="0.00037",
+            funding_interval_seconds=480,
+            addresses=addresses,
+        )
+
+
+CASES = {"dydx": dydx, "paper_dydx": paper_dydx, "paper_binance": paper_binance}
+
+
+@dataclass
+class Lives:
+    """A case, what its first engine saw before it was killed, and what the next one saw."""
+
+    case: VenueCase
+    ended_by: int
+    first: dict
+    second: SecondLife
+
+
+@pytest.fixture(name="lives", scope="module", params=sorted(CASES))
+def lives_fixture(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp(request.param)
+    with CASES[request.param](folder) as case:
+        case.write(folder / "case.json")
+        first = subprocess.run(
+            [sys.executable, "-m", "tests.live_engine.venue_contract.first_life", folder / "case.json", folder / "log"],
+            env=dict(os.environ) | case.environment,
+            capture_output=True,
+            text=True,
+            timeout=FIRST_LIFE_SECONDS,
+            check=False,
+        )
+        if first.returncode != -signal.SIGKILL:
+            raise AssertionError(
+                f"first life ended by {first.returncode}: {first.stdout[-3000:]} {first.stderr[-3000:]}"
+            )
+        seen = json.loads((folder / "seen.json").read_text())
+        second = in_own_loop(lambda loop: live_again(loop, case, folder / "log", seen))
+        yield Lives(case=case, ended_by=-first.returncode, first=seen, second=second)
