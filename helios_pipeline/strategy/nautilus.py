@@ -151,6 +151,9 @@ class MeanReversionStrategy(Strategy):
         if left.manifest_hash:
             market.terms = self._desk.terms_of(left.manifest_hash)
             self._use(market)
+        if market.terms is None:
+            # A position whose rules are lost has nothing that would ever end it but its stop.
+            market.holding = after_exit_decision(market.holding, "terms_lost")
 
     def _run_through_missed(self, begun: int) -> None:
         """Decide every boundary since the last decision, each on its own bars; late ones only reduce."""
@@ -198,6 +201,14 @@ class MeanReversionStrategy(Strategy):
         if boundary == self.config.last_boundary_ns:
             self._orders.leave_all(self.markets, "window_end")
             return
+        try:
+            self._decide(due, boundary)
+        except JournalError as error:
+            # What can't be recorded is not decided: a restart would not know of its orders.
+            self.log.exception("no decision", error)  # noqa: TRY401 - its logger needs it
+            self.refusals["not_recorded"] += len(due)
+
+    def _decide(self, due: list[MarketBook], boundary: int) -> None:
         terms = self._desk.terms()
         self._take_over(due, terms)
         features = self._features.at(boundary)
@@ -207,12 +218,7 @@ class MeanReversionStrategy(Strategy):
         decided = decide_markets(views, features, self._desk.equity_quanta(closes), terms)
         mode = self._desk.mode()
         record = BoundaryDecision(boundary, now, features, closes, decided.account, mode, late, decided.markets)
-        try:
-            self._desk.record(record)
-        except JournalError as error:
-            self.log.exception("no orders are sent that a restart would not know of", error)  # noqa: TRY401 - its logger needs it
-            self.refusals["not_recorded"] += 1
-            return
+        self._desk.record(record)
         self._carry_out(decided, features, boundary)
 
     def _view(self, market: MarketBook, boundary: int, due: bool, late: bool) -> MarketView:

@@ -1,6 +1,6 @@
 """The strategy's orders: entries, exits that are tried until they are filled, stops that follow what is held."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from nautilus_trader.common.component import TimeEvent
 from nautilus_trader.core.message import Event
@@ -17,6 +17,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 from nautilus_trader.trading.strategy import Strategy
 
+from helios_pipeline.core.errors import JournalError
 from helios_pipeline.core.trading import Purpose
 from helios_pipeline.strategy.allocation import stop_ticks
 from helios_pipeline.strategy.desk import Desk
@@ -132,16 +133,19 @@ class Orders:
     def _send_stop(self, market: MarketBook, trigger: int) -> None:
         holding = market.holding
         sent = SentOrder("stop", "stop", holding.entered_at, holding.atr)
-        order = self._strategy.order_factory.stop_market(
-            market.traded.id,
-            OrderSide.SELL if holding.side > 0 else OrderSide.BUY,
-            market.quantity(holding.lots),
-            market.price(trigger),
-            reduce_only=True,
-            tags=write_tags(sent),
-            client_order_id=self._next_id(),
-        )
-        self._submit(market, order, sent)
+
+        def make(order_id: ClientOrderId | None) -> Order:
+            return self._strategy.order_factory.stop_market(
+                market.traded.id,
+                OrderSide.SELL if holding.side > 0 else OrderSide.BUY,
+                market.quantity(holding.lots),
+                market.price(trigger),
+                reduce_only=True,
+                tags=write_tags(sent),
+                client_order_id=order_id,
+            )
+
+        self._submit(market, make, sent)
 
     def _send_exit(self, market: MarketBook) -> None:
         holding = market.holding
@@ -149,25 +153,30 @@ class Orders:
         self._market_order(market, -holding.side * holding.lots, sent)
 
     def _market_order(self, market: MarketBook, signed_lots: int, sent: SentOrder) -> None:
-        order = self._strategy.order_factory.market(
-            market.traded.id,
-            OrderSide.BUY if signed_lots > 0 else OrderSide.SELL,
-            market.quantity(abs(signed_lots)),
-            reduce_only=sent.purpose != "entry",
-            tags=write_tags(sent),
-            client_order_id=self._next_id(),
-        )
-        self._submit(market, order, sent)
+        def make(order_id: ClientOrderId | None) -> Order:
+            return self._strategy.order_factory.market(
+                market.traded.id,
+                OrderSide.BUY if signed_lots > 0 else OrderSide.SELL,
+                market.quantity(abs(signed_lots)),
+                reduce_only=sent.purpose != "entry",
+                tags=write_tags(sent),
+                client_order_id=order_id,
+            )
 
-    def _submit(self, market: MarketBook, order: Order, sent: SentOrder) -> None:
+        self._submit(market, make, sent)
+
+    def _submit(self, market: MarketBook, make: Callable[[ClientOrderId | None], Order], sent: SentOrder) -> None:
+        try:
+            given = self._desk.next_order_id()
+        except JournalError as error:
+            self._strategy.log.exception(f"no {sent.purpose} is sent", error)  # noqa: TRY401 - its logger needs it
+            self._try_later(market)
+            return
+        order = make(None if given is None else ClientOrderId(given))
         # Noted first: a denial or a fill can come before `submit_order` returns.
         market.note_sent(order.client_order_id.value, sent)
         market.tried_at[sent.purpose] = self._strategy.clock.timestamp_ns()
         self._strategy.submit_order(order)
-
-    def _next_id(self) -> ClientOrderId | None:
-        given = self._desk.next_order_id()
-        return None if given is None else ClientOrderId(given)
 
     def _cancel_stops(self, market: MarketBook, kept: Order | None) -> None:
         for order in self._strategy.cache.orders_open(instrument_id=market.traded.id, strategy_id=self._strategy.id):
