@@ -1,0 +1,193 @@
+"""Compares an account's books, NautilusTrader's cache and the venue: what is missing, what has ended, what differs.
+
+The venue decides. Fills, funding and transfers that it records and the journal does not are taken in; an order that it
+shows is accepted, and one that it no longer shows, and that nothing can fill any more, has ended. All else that is not
+equal is a difference, and stands until a later comparison does not find it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from helios_pipeline.core.trading import CLOSED, FundingPayment, Transfer, VenueFill
+from helios_pipeline.core.venues import AccountHistory, VenueAccount, VenueOrder
+from helios_pipeline.execution.books import Books
+from helios_pipeline.execution.orders import OrderLine
+
+OPENING = "opening"
+"""Id of the transfer with which a journal begins: what the venue recorded up to then is no part of it."""
+
+ZERO = Decimal(0)
+
+type TakenIn = VenueFill | FundingPayment | Transfer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheExtract:
+    """What NautilusTrader believes.
+
+    Attributes:
+        positions: signed quantity by instrument; flat ones absent.
+        open_orders: client order ids of all that may still fill.
+    """
+
+    positions: Mapping[str, Decimal]
+    open_orders: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRules:
+    """How much may be in flight.
+
+    Attributes:
+        settle: for so long after its intent a resting order may be unknown to the venue.
+        settle_blocks: for so many blocks after its last one an order may be missing in what the venue shows.
+        quote_rounding: most by which the venue's booking of one fill or payment differs from what its record says; 0
+            for a venue whose records are what it booked.
+    """
+
+    settle: timedelta
+    settle_blocks: int
+    quote_rounding: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What one look found.
+
+    Attributes:
+        missing: the venue's records that the journal does not have, oldest first; fills under our client order ids, or
+            None for orders that are not ours.
+        shown: orders of unknown outcome that the venue shows, with its ids.
+        gone: orders that may not have ended by the journal, and that the venue can't fill any more.
+        differences: a line each.
+        misplaced: instruments of which journal and venue agree, and NautilusTrader does not.
+    """
+
+    missing: tuple[TakenIn, ...]
+    shown: tuple[tuple[str, str], ...]
+    gone: tuple[str, ...]
+    differences: tuple[str, ...]
+    misplaced: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing was found."""
+        return not (self.missing or self.shown or self.gone or self.differences)
+
+
+def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: ComparisonRules) -> Comparison:
+    """Compare an account's three tellers at one moment; what is in flight may look like a difference.
+
+    Args:
+        books: of the journal.
+        cache: NautilusTrader's.
+        venue: read from the venue; its fills from before the journal's opening are left out.
+        rules: how much may be in flight.
+    """
+    shown = {order.venue_client_id: order for order in venue.open_orders}
+    live = (*books.open_orders(), *books.unknown())
+    gone = tuple(line.client_order_id for line in live if _is_gone(line, shown, venue, rules))
+    known = tuple(
+        (line.client_order_id, shown[line.intent.venue_client_id].venue_order_id)
+        for line in books.unknown()
+        if line.intent is not None and line.intent.venue_client_id in shown
+    )
+    misplaced = _misplaced(books, cache, venue)
+    return Comparison(
+        missing=missing_records(books, venue),
+        shown=known,
+        gone=gone,
+        differences=(
+            *_position_lines(books, cache, venue),
+            *_order_lines(books, cache, shown),
+            *_cash_lines(books, venue, rules),
+        ),
+        misplaced=misplaced,
+    )
+
+
+def missing_records(books: Books, venue: VenueAccount) -> tuple[TakenIn, ...]:
+    """The venue's records that the journal does not have, oldest first."""
+    began_at = began(books.history())
+    found: list[tuple[datetime, TakenIn]] = [(fill.filled_at, fill) for fill in _placed(books, venue)]
+    found += [(payment.settled_at, payment) for payment in venue.funding]
+    found += [(transfer.transferred_at, transfer) for transfer in venue.transfers]
+    return tuple(
+        record
+        for moment, record in sorted(found, key=lambda each: each[0])
+        if (began_at is None or moment > began_at) and not books.knows(record)
+    )
+
+
+def began(history: AccountHistory) -> datetime | None:
+    """When a journal began: what the venue recorded up to then is not in it; None for one without an opening."""
+    return next((each.transferred_at for each in history.transfers if each.transfer_id == OPENING), None)
+
+
+def _placed(books: Books, venue: VenueAccount) -> Iterator[VenueFill]:
+    """The venue's fills under our client order ids; of an order that nobody knows, under none.
+
+    While an order of unknown outcome may be the one that filled, a fill of an order that nobody knows waits: the venue
+    client, which can tell, takes it in.
+    """
+    owners = {line.venue_order_id: number for number, line in books.orders.items() if line.venue_order_id is not None}
+    unsure = {line.intent.instrument_id for line in books.unknown() if line.intent is not None}
+    for fill in venue.fills:
+        ours = fill.client_order_id if fill.client_order_id in books.orders else owners.get(fill.venue_order_id)
+        if ours is not None or fill.instrument_id not in unsure:
+            yield replace(fill, client_order_id=ours)
+
+
+def _is_gone(line: OrderLine, shown: Mapping[int, VenueOrder], venue: VenueAccount, rules: ComparisonRules) -> bool:
+    intent = line.intent
+    if intent is None or intent.venue_client_id in shown:
+        return False
+    if intent.good_til_block is not None and venue.height is not None:
+        return venue.height > intent.good_til_block + rules.settle_blocks
+    return venue.read_at - intent.intended_at > rules.settle
+
+
+def _quantities(
+    books: Books, cache: CacheExtract, venue: VenueAccount
+) -> Iterator[tuple[str, Decimal, Decimal, Decimal]]:
+    """Instrument, and its quantity by journal, NautilusTrader and venue."""
+    for instrument_id in sorted(books.positions.keys() | cache.positions.keys() | venue.positions.keys()):
+        held = venue.positions.get(instrument_id)
+        theirs = ZERO if held is None else held.quantity
+        yield instrument_id, books.quantity(instrument_id), cache.positions.get(instrument_id, ZERO), theirs
+
+
+def _position_lines(books: Books, cache: CacheExtract, venue: VenueAccount) -> Iterator[str]:
+    for instrument_id, journal, nautilus, theirs in _quantities(books, cache, venue):
+        if not journal == nautilus == theirs:
+            yield f"position of {instrument_id}: journal {journal}, NautilusTrader {nautilus}, venue {theirs}"
+
+
+def _misplaced(books: Books, cache: CacheExtract, venue: VenueAccount) -> tuple[str, ...]:
+    return tuple(
+        instrument_id
+        for instrument_id, journal, nautilus, theirs in _quantities(books, cache, venue)
+        if journal == theirs != nautilus
+    )
+
+
+def _order_lines(books: Books, cache: CacheExtract, shown: Mapping[int, VenueOrder]) -> Iterator[str]:
+    names = {line.intent.venue_client_id: line for line in books.orders.values() if line.intent is not None}
+    for number, order in sorted(shown.items()):
+        line = names.get(number)
+        what = f"order {order.venue_order_id} of {order.instrument_id}, client id {number}"
+        if line is None:
+            yield f"{what}: rests at the venue, the journal does not know it"
+        elif line.state in CLOSED:
+            yield f"{what}: rests at the venue, the journal says {line.state}"
+        elif line.client_order_id not in cache.open_orders:
+            yield f"{what}: rests at the venue, NautilusTrader does not know it"
+
+
+def _cash_lines(books: Books, venue: VenueAccount, rules: ComparisonRules) -> Iterator[str]:
+    history = books.history()
+    apart = venue.quote_balance - books.quote_balance
+    if abs(apart) > rules.quote_rounding * (len(history.fills) + len(history.funding)):
+        yield f"quote balance: journal {books.quote_balance}, venue {venue.quote_balance}, {apart:+f} apart"
