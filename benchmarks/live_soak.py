@@ -20,7 +20,7 @@ from pathlib import Path
 from helios_pipeline.core.trading import Decision, FundingPayment, Intent, Reconciliation, VenueFill
 from tests.live_engine.agreement import Told, await_agreement
 from tests.live_engine.harness import FEATURES, STEADY, FastWorld, fast_market, fast_world, installation
-from tests.live_engine.recomputed import feature_differences
+from tests.live_engine.recomputed import decision_differences, feature_differences
 
 NETWORKS = {"paper": "paper", "dydx": "mainnet"}
 LOOK_EVERY_SECONDS = 1.0
@@ -39,7 +39,7 @@ def trade(account: Account, world: FastWorld, minutes: float, markets: int) -> N
     """Let an engine trade for some minutes, then compare; an error is a difference too."""
     try:
         with installation(world, network=NETWORKS[account.name]) as home:
-            home.promote(STEADY)
+            signed = home.promote(STEADY)
             engine = home.engine()
             engine.await_trading()
             until = time.monotonic() + minutes * 60
@@ -48,7 +48,9 @@ def trade(account: Account, world: FastWorld, minutes: float, markets: int) -> N
                 time.sleep(LOOK_EVERY_SECONDS)
             account.found += await_agreement(home)
             engine.stop()
-            judge(account, Told(records=tuple(home.journal())), markets)
+            told = Told(records=tuple(home.journal()))
+            account.found += decision_differences(told.records, world, signed)
+            judge(account, told, markets)
     except Exception as error:  # noqa: BLE001 - the other account goes on, and the summary says it
         account.found.append(f"{type(error).__name__}: {error}")
 

@@ -1,7 +1,8 @@
-"""What a live engine should have known at each bar, made again from the market itself by the pipeline's own functions.
+"""What a live engine should have known and decided at each bar, made again afterwards.
 
-The simulated market is a function of time, so its bars and settlements are asked for afterwards, without the venue, its
-streams or its REST interface, and their features are made as those of a month of research are.
+The simulated market is a function of time, so its bars and settlements are asked for without the venue, its streams or
+its REST interface, and their features are made as those of a month of research are. Decisions are made again twice: on
+what was recorded with each, and on the account that the fills before it give.
 """
 
 import math
@@ -9,15 +10,24 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import httpx
 import numpy as np
 import polars as pl
 
+from helios_pipeline.core.canonical import from_document, parse_canonical
+from helios_pipeline.core.manifest import Manifest, SignedManifest
 from helios_pipeline.core.records import FeatureSettings
-from helios_pipeline.core.trading import Decision
+from helios_pipeline.core.trading import Decision, JournalRecord
+from helios_pipeline.execution.champion_terms import make_terms
+from helios_pipeline.execution.decision_backtest import backtest_decisions
+from helios_pipeline.execution.replay import replay_decisions
+from helios_pipeline.execution.traded_market import TradedMarket
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.features.windows import log_prices, segment_starts, z_scores
+from helios_pipeline.strategy.terms import Terms
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.settings import MarketSettings, SimulatedInstrument
+from tests.live_engine.harness import BAR_SECONDS, FastWorld, dydx_id, instrument, signal_id
 
 STAMP = pl.Datetime("us", "UTC")
 RAW_BARS_PER_BAR, FUNDING_HOURS = 15, 8
@@ -36,11 +46,11 @@ def feature_differences(
         lookback_bars: of its parameters.
     """
     found: list[str] = []
-    for instrument in market.instruments:
-        made = [each for each in decisions if each.signal_instrument_id == instrument.instrument_id]
+    for listed in market.instruments:
+        made = [each for each in decisions if each.signal_instrument_id == listed.instrument_id]
         if not made:
             continue
-        frame = market_features(market, instrument, made, settings, lookback_bars)
+        frame = market_features(market, listed, made, settings, lookback_bars)
         rows = {row["closed_at"]: row for row in frame.iter_rows(named=True)}
         for decision in made:
             expected = tuple(_number(rows[decision.closed_at][name]) for name in COLUMNS)
@@ -54,9 +64,54 @@ def feature_differences(
     return found
 
 
+def decision_differences(records: Sequence[JournalRecord], world: FastWorld, signed: SignedManifest) -> list[str]:
+    """Where a backtest over the recorded period decides otherwise, or holds something else; one line each.
+
+    Args:
+        records: the whole journal of an account that one champion traded at dYdX's prices.
+        world: where it traded.
+        signed: the champion.
+    """
+    markets = traded_markets(world)
+    manifest = from_document(Manifest, parse_canonical(signed.content, "manifest"), "manifest")
+    terms = make_terms(manifest, signed.content_hash, markets)
+
+    def terms_of(manifest_hash: str) -> Terms | None:
+        return terms if manifest_hash == signed.content_hash else None
+
+    decisions = [record for record in records if isinstance(record, Decision)]
+    replays = {
+        "replayed": replay_decisions(decisions, markets, terms_of),
+        "backtest": backtest_decisions(records, markets, terms_of, timedelta(seconds=BAR_SECONDS)),
+    }
+    found = [f"{name}: {line}" for name, replay in replays.items() for line in replay.differences]
+    counted = {name: (replay.decisions, replay.equal) for name, replay in replays.items()}
+    if found or any(count != (len(decisions), len(decisions)) for count in counted.values()):
+        found.append(f"of {len(decisions)} decisions, made again and equal: {counted}")
+    return found
+
+
+def traded_markets(world: FastWorld) -> tuple[TradedMarket, ...]:
+    """The markets of an engine at dYdX, with the steps that its indexer tells."""
+    answer = httpx.get(f"{world.dydx.url}/v4/perpetualMarkets", trust_env=False, timeout=30.0)
+    listed = answer.raise_for_status().json()["markets"]
+    return tuple(
+        TradedMarket(
+            instrument_id=dydx_id(base),
+            signal_instrument_id=signal_id(base),
+            signal_tick=instrument(base).tick,
+            tick=Decimal(listed[f"{base}-USD"]["tickSize"]),
+            lot=Decimal(listed[f"{base}-USD"]["stepSize"]),
+            min_quantity=Decimal(listed[f"{base}-USD"]["stepSize"]),
+            min_notional_quote=Decimal(0),
+        )
+        for base in world.bases
+    )
+
+
 def market_features(
     market: MarketSettings,
-    instrument: SimulatedInstrument,
+    traded: SimulatedInstrument,
     decisions: Iterable[Decision],
     settings: FeatureSettings,
     lookback_bars: int,
@@ -68,27 +123,27 @@ def market_features(
     reach = max(lookback_bars, settings.vol_lookback + 1, settings.atr_bars + 1, 100)
     first = min(opened) - reach * length
     source = SimulatedMarket(market)
-    bars = _bars(source, instrument, first, max(opened) + length)
-    funding = _funding(source, instrument, first - (settings.funding_lookback + 2) * funding_interval, max(opened))
+    bars = _bars(source, traded, first, max(opened) + length)
+    funding = _funding(source, traded, first - (settings.funding_lookback + 2) * funding_interval, max(opened))
     nothing = pl.DataFrame(schema={"measured_at": STAMP, "open_interest": pl.Float64()})
-    frame = make_features(bars, funding, nothing, settings, instrument_id=instrument.instrument_id, interval=length)
+    frame = make_features(bars, funding, nothing, settings, instrument_id=traded.instrument_id, interval=length)
     opened_us = bars["opened_at"].cast(pl.Int64).to_numpy()
     starts = segment_starts(opened_us, length // timedelta(microseconds=1), settings.max_gap_bars)
     scores = z_scores(log_prices(bars["close"].to_numpy()), starts, lookback_bars)
     return frame.with_columns(pl.Series("z_price", scores), bars["close"])
 
 
-def _bars(source: SimulatedMarket, instrument: SimulatedInstrument, first: datetime, last: datetime) -> pl.DataFrame:
-    made = source.bars(instrument.instrument_id, first, last, raw_bars=RAW_BARS_PER_BAR)
+def _bars(source: SimulatedMarket, traded: SimulatedInstrument, first: datetime, last: datetime) -> pl.DataFrame:
+    made = source.bars(traded.instrument_id, first, last, raw_bars=RAW_BARS_PER_BAR)
     prices = {
-        name: [float(int(ticks) * instrument.tick) for ticks in getattr(made, name)]
+        name: [float(int(ticks) * traded.tick) for ticks in getattr(made, name)]
         for name in ("open", "high", "low", "close")
     }
     return pl.DataFrame({"opened_at": _stamps(made.opened_at_ms), **prices})
 
 
-def _funding(source: SimulatedMarket, instrument: SimulatedInstrument, first: datetime, last: datetime) -> pl.DataFrame:
-    made = source.settlements(instrument.instrument_id, first, last)
+def _funding(source: SimulatedMarket, traded: SimulatedInstrument, first: datetime, last: datetime) -> pl.DataFrame:
+    made = source.settlements(traded.instrument_id, first, last)
     return pl.DataFrame(
         {
             "settled_at": _stamps(made.settled_at_ms),
