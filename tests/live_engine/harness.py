@@ -228,7 +228,11 @@ class Installation:
 
     @property
     def environment(self) -> dict[str, str]:
-        names = {"HELIOS_CONFIG": str(self.folder / "helios.toml"), "HELIOS_HOME": str(self.home)}
+        names = {
+            "HELIOS_CONFIG": str(self.folder / "helios.toml"),
+            "HELIOS_HOME": str(self.home),
+            "HELIOS_LIVE_DATABASE_URL": self.database.urls.live,
+        }
         key = {} if self.network == "paper" else {"HELIOS_DYDX_KEY": self.dydx_key}
         base = {"PATH": os.environ["PATH"], "NO_PROXY": "127.0.0.1", "PYTHONPATH": os.getcwd()}
         return base | names | key | self.world.addresses | self.variables
