@@ -81,7 +81,7 @@ class ChampionHolder:
         self._lock = threading.Lock()
         self._champion: Champion | None = None
         self._note = "no champion was read yet"
-        self._told = ("", "")
+        self._told = ""
         self._earlier: dict[str, Terms | None] = {}
 
     @property
@@ -150,7 +150,7 @@ class ChampionHolder:
         except (ManifestError, SettingsError, EngineError) as error:
             self._refuse(signed.content_hash, str(error))
             return
-        self._champion, self._note, self._told = champion, "", ("", "")
+        self._champion, self._note, self._told = champion, "", ""
         log.info("champion_accepted", extra={"manifest": champion.manifest_hash})
 
     def _is_same(self, signed: SignedManifest) -> bool:
@@ -169,9 +169,10 @@ class ChampionHolder:
 
     def _refuse(self, manifest_hash: str, why: str) -> None:
         self._note = why
-        if self._told == (manifest_hash, why):
+        # The reason of one and the same manifest changes with the clock, so its name says whether it was told.
+        if self._told == (manifest_hash or why):
             return
-        self._told = (manifest_hash, why)
+        self._told = manifest_hash or why
         log.error("champion_refused", extra={"manifest": manifest_hash, "why": why})
         try:
             self._refused(manifest_hash, why)
