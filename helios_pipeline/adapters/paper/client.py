@@ -49,6 +49,7 @@ from helios_pipeline.core.errors import JournalError
 from helios_pipeline.core.venues import AccountHistory, RecordSink
 
 _INSTRUMENTS_PAUSE_SECONDS = 0.05
+_PAUSES_UNTIL_SAID = 200
 _EXPIRY_PAUSE_SECONDS = 1.0
 
 
@@ -141,8 +142,12 @@ class PaperExecutionClient(LiveExecutionClient):
 
     async def _await_instruments(self) -> None:
         """The data client of the same venue brings them; NautilusTrader's own time limit for connecting applies."""
-        while any(self._cache.instrument(each) is None for each in self._instruments.values()):
+        pauses = 0
+        while missing := [name for name, each in self._instruments.items() if self._cache.instrument(each) is None]:
             await asyncio.sleep(_INSTRUMENTS_PAUSE_SECONDS)
+            pauses += 1
+            if pauses % _PAUSES_UNTIL_SAID == 0:
+                self._log.error(f"instruments: expected {self.venue} to list {', '.join(missing)}, found nothing yet")
 
     # What is heard
 

@@ -21,8 +21,7 @@ KINDS: dict[OrderType, OrderKind] = {
     OrderType.LIMIT: "limit",
     OrderType.STOP_MARKET: "stop_market",
 }
-_IMMEDIATE = (TimeInForce.IOC, TimeInForce.FOK)
-_LIFETIMES = (TimeInForce.GTC, *_IMMEDIATE)
+_LIFETIMES = (TimeInForce.GTC, TimeInForce.IOC)
 
 
 def to_instant(stamp_ns: int) -> datetime:
@@ -36,14 +35,14 @@ def unsupported(order: Order) -> str:
         return f"expected a market, limit or stop-market order, found {order.type_string()}"
     if order.is_quote_quantity:
         return "expected a quantity in base currency, found one in quote currency"
-    if order.order_type == OrderType.LIMIT and order.time_in_force not in _LIFETIMES:
-        return f"expected a limit order that is GTC or IOC, found {order.tif_string()}"
+    if order.time_in_force not in _LIFETIMES:
+        return f"expected an order that is GTC or IOC, found {order.tif_string()}"
     return ""
 
 
 def is_immediate(order: Order) -> bool:
     """Whether what does not fill on arrival is cancelled."""
-    return order.order_type == OrderType.MARKET or order.time_in_force in _IMMEDIATE
+    return order.order_type == OrderType.MARKET or order.time_in_force == TimeInForce.IOC
 
 
 def intent_of(order: Order, account: str, now: datetime) -> Intent:
