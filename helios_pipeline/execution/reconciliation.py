@@ -76,6 +76,22 @@ class Comparison:
         """Whether nothing was found."""
         return not (self.missing or self.shown or self.gone or self.differences)
 
+    @property
+    def can_heal(self) -> bool:
+        """Whether something was found that can be set right."""
+        return bool(self.missing or self.shown or self.gone or self.misplaced)
+
+
+def found_twice(first: Comparison, second: Comparison) -> Comparison:
+    """What two looks found both, so that it is not merely in flight."""
+    return Comparison(
+        missing=tuple(each for each in second.missing if each in first.missing),
+        shown=tuple(each for each in second.shown if each in first.shown),
+        gone=tuple(each for each in second.gone if each in first.gone),
+        differences=tuple(each for each in second.differences if each in first.differences),
+        misplaced=tuple(each for each in second.misplaced if each in first.misplaced),
+    )
+
 
 def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: ComparisonRules) -> Comparison:
     """Compare an account's three tellers at one moment; what is in flight may look like a difference.
