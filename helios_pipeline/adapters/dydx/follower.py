@@ -1,0 +1,309 @@
+"""Follows one account: what its stream says at once, what REST says for certain, and what that makes of each order.
+
+The stream is fast and may lose, repeat or swap anything, or say nothing while it stays open. So while the fate of an
+order is open it is asked for by REST, everything is read again every few seconds and after every gap, and a stream
+that is behind the indexer is replaced. Nothing here knows NautilusTrader.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Protocol
+
+from helios_pipeline.adapters.dydx.account_ledger import AccountLedger
+from helios_pipeline.adapters.dydx.account_reader import read_account
+from helios_pipeline.adapters.dydx.account_records import read_fill, read_order
+from helios_pipeline.adapters.dydx.addresses import DydxAddresses
+from helios_pipeline.adapters.dydx.catch_up import (
+    OVERLAP_BLOCKS,
+    Fresh,
+    ReadFrom,
+    Whole,
+    read_fresh,
+    read_oracle,
+    read_whole,
+)
+from helios_pipeline.adapters.dydx.indexer import DydxIndexer
+from helios_pipeline.adapters.dydx.market import Market, read_market
+from helios_pipeline.adapters.dydx.order_ids import OrderFlags
+from helios_pipeline.adapters.dydx.restored_orders import foreign_orders
+from helios_pipeline.adapters.dydx.stream import DydxStream, Heard
+from helios_pipeline.adapters.dydx.working_orders import Verdict, WorkingOrder, judge, read_shown
+from helios_pipeline.core.errors import UnreachableError, VenueError
+from helios_pipeline.core.trading import VenueFill
+from helios_pipeline.core.venues import VenueOrder
+
+type Json = dict[str, Any]
+
+URGENT_SECONDS = 1.0
+"""Between two questions for the fate of an order."""
+WHOLE_SECONDS = 5.0
+"""Between two readings of everything."""
+HURRIED_SECONDS = 1.5
+"""Between two readings of everything when news hurry."""
+_SILENT_SECONDS = 3.0
+_NEWS_SECONDS = 0.05
+_RENEW_SECONDS = 5.0
+
+
+class AccountListener(Protocol):
+    """Who is told what became of the account; everything that is told is in the journal already."""
+
+    def filled(self, fill: VenueFill) -> None:
+        """A fill that was not told before."""
+
+    def accepted(self, order: WorkingOrder) -> None:
+        """The venue has an order."""
+
+    def gone(self, order: WorkingOrder) -> None:
+        """What is not filled of an order never will be."""
+
+    def cancel_failed(self, order: WorkingOrder) -> None:
+        """A cancel was in no block, and the order still works."""
+
+    def money(self, subaccount: Json) -> None:
+        """The subaccount as it is now."""
+
+    def passed(self) -> None:
+        """Another look was taken, whether or not there was news."""
+
+    def warn(self, text: str) -> None:
+        """Something is not as it should be, and is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
+class OraclePrice:
+    """A price and when it was read, monotonic seconds."""
+
+    price: Decimal
+    read_at: float
+
+
+class AccountFollower:
+    """See the module; used in one event loop.
+
+    Attributes:
+        markets: by ticker, known once it started.
+        working: orders that are not known to be done, by venue order id.
+        foreign: open orders as the venue had them at the start, by venue order id.
+        height, height_at: the newest block and when it became known, monotonic seconds.
+        clock_skew_ms: how far the venue's clock is ahead of ours.
+        oracle: prices by ticker.
+        stream: the WebSocket.
+    """
+
+    def __init__(
+        self, addresses: DydxAddresses, address: str, ledger: AccountLedger, listener: AccountListener
+    ) -> None:
+        self._addresses, self._address, self._ledger, self._listener = addresses, address, ledger, listener
+        self._indexer = DydxIndexer(addresses.http, address, addresses.subaccount)
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dydx indexer")
+        self._woken = asyncio.Event()
+        self._read_height, self._stream_height = 0, 0
+        self._whole_height, self._whole_at = 0, 0.0
+        self._next_whole = self._next_fresh = self._next_renewal = 0.0
+        self.markets: dict[str, Market] = {}
+        self.working: dict[str, WorkingOrder] = {}
+        self.foreign: dict[str, VenueOrder] = {}
+        self.height, self.height_at = 0, time.monotonic()
+        self.clock_skew_ms = 0.0
+        self.oracle: dict[str, OraclePrice] = {}
+        self.stream = DydxStream(addresses.ws, f"{address}/{addresses.subaccount}", self._hear)
+
+    async def start(self) -> None:
+        """Read the markets, and begin the journal if it is new. Then `catch_up` reads what was missed.
+
+        Raises:
+            UnreachableError: the indexer does not answer.
+        """
+        documents = await self._ask(self._indexer.markets)
+        self.markets = {ticker: read_market(each) for ticker, each in documents.items()}
+        self._see_height((await self._ask(self._indexer.block)).height)
+        if self._ledger.opening is None:
+            block = await self._ask(self._indexer.block)
+            found = await self._ask(lambda: read_account(self._indexer, self._ledger.account, None, self._ledger.owner))
+            self._ledger.begin(found, block.at)
+        self._ledger.name_orders(self._address, self._addresses.subaccount, self.markets)
+
+    async def find_foreign(self) -> None:
+        """Follow open orders that the journal knows nothing of, so that they are seen and can be canceled.
+
+        Raises:
+            UnreachableError: the indexer does not answer.
+        """
+        documents = await self._ask(self._indexer.open_orders)
+        flags = {str(each["id"]): OrderFlags(int(each["orderFlags"])) for each in documents}
+        shown = [read_order(each) for each in documents]
+        for order in foreign_orders(shown, self.working, flags):
+            self.working[order.venue_order_id] = order
+        self.foreign = {each.venue_order_id: each for each in shown}
+
+    async def ask_oracle(self) -> None:
+        """Read the oracle's prices now.
+
+        Raises:
+            UnreachableError: the indexer does not answer.
+        """
+        self._take_prices(read_oracle(await self._ask(self._indexer.markets)))
+
+    async def run(self) -> None:
+        """Follow the account until cancelled."""
+        listening = asyncio.ensure_future(self.stream.run(self._listener.warn))
+        try:
+            while True:
+                await self._pause()
+                await self._look()
+                self._listener.passed()
+        finally:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+
+    def close(self) -> None:
+        """Close the connections; nothing is read any more."""
+        self._worker.submit(self._indexer.close)
+        self._worker.shutdown(wait=False)
+
+    def follow(self, order: WorkingOrder) -> None:
+        """Ask for the fate of an order from now on."""
+        self.working[order.venue_order_id] = order
+        self._next_fresh = time.monotonic() + URGENT_SECONDS
+
+    def wake(self) -> None:
+        """Look again now."""
+        self._next_fresh = 0.0
+        self._woken.set()
+
+    async def catch_up(self, *, whole: bool) -> None:
+        """Read by REST: the orders whose fate is open, or everything.
+
+        Raises:
+            UnreachableError: the indexer does not answer.
+        """
+        ledger, owner = self._ledger, self._ledger.owner
+        since = ledger.opening.transferred_at if ledger.opening is not None else None
+        start = ReadFrom(
+            height=max(0, self._read_height - OVERLAP_BLOCKS),
+            since=max(filter(None, (since, ledger.known_since)), default=None),
+        )
+        asked = [order.venue_order_id for order in self.working.values() if whole or order.is_urgent]
+        self._next_fresh = time.monotonic() + URGENT_SECONDS
+        self._take_fresh(await self._ask(lambda: read_fresh(self._indexer, ledger.account, owner, start, asked)))
+        if whole:
+            start_whole = ReadFrom(height=max(0, self._whole_height - OVERLAP_BLOCKS), since=start.since)
+            height = self._read_height
+            self._take_whole(await self._ask(lambda: read_whole(self._indexer, ledger.account, start_whole)))
+            self._whole_height = height
+            self._whole_at = time.monotonic()
+            self._next_whole = self._whole_at + WHOLE_SECONDS
+
+    async def _ask[T](self, read: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, read)
+
+    async def _pause(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(URGENT_SECONDS / 2):
+                await self._woken.wait()
+        # What comes with this news is taken together.
+        await asyncio.sleep(_NEWS_SECONDS)
+        self._woken.clear()
+
+    async def _look(self) -> None:
+        """Read what is due."""
+        now = time.monotonic()
+        silent = now - (self.stream.heard_at or 0.0) > _SILENT_SECONDS
+        urgent = silent or any(order.is_urgent for order in self.working.values())
+        whole = now >= self._next_whole
+        if not whole and not (urgent and now >= self._next_fresh):
+            return
+        try:
+            await self.catch_up(whole=whole)
+        except (UnreachableError, VenueError) as error:
+            self._next_fresh = time.monotonic() + URGENT_SECONDS
+            self._listener.warn(str(error))
+        if silent and self._read_height > self._stream_height and now >= self._next_renewal:
+            self._next_renewal = now + _RENEW_SECONDS
+            self.stream.renew()
+
+    def _hear(self, heard: Heard) -> None:
+        """Take what the stream says."""
+        try:
+            if heard.height is not None:
+                self._stream_height = heard.height
+                self._see_height(heard.height)
+            self._take_prices(heard.oracle_prices)
+            self._hear_account(heard)
+        except (VenueError, KeyError, ValueError) as error:
+            self._listener.warn(
+                f"dYdX stream: expected a message as documented, found {error!r}; REST is asked instead."
+            )
+            self.read_soon()
+
+    def _hear_account(self, heard: Heard) -> None:
+        for document in heard.fills:
+            self._take_fill(read_fill(document, self._ledger.account, self._ledger.owner))
+        for document in heard.orders:
+            order = self.working.get(str(document["id"]))
+            if order is not None:
+                order.show(read_shown(document))
+                self._settle(order)
+        if heard.gap or heard.other or heard.fills:
+            self.read_soon()
+
+    def read_soon(self) -> None:
+        """Read everything soon, but not with every message of a stream that loses many."""
+        self._next_whole = min(self._next_whole, max(time.monotonic(), self._whole_at + HURRIED_SECONDS))
+        self._woken.set()
+
+    def _take_fresh(self, fresh: Fresh) -> None:
+        self._see_height(fresh.height)
+        for fill in fresh.fills:
+            self._take_fill(fill)
+        self._read_height = max(self._read_height, fresh.height)
+        for name, shown in fresh.orders.items():
+            if shown is not None and name in self.working:
+                self.working[name].show(shown)
+        for order in tuple(self.working.values()):
+            self._settle(order)
+
+    def _take_whole(self, whole: Whole) -> None:
+        self._ledger.take_payments(whole.payments)
+        self._ledger.take_transfers(whole.transfers)
+        self.clock_skew_ms = whole.skew_ms
+        self._take_prices(whole.oracle_prices)
+        if whole.subaccount is not None:
+            self._listener.money(whole.subaccount)
+
+    def _take_prices(self, prices: dict[str, str]) -> None:
+        now = time.monotonic()
+        self.oracle |= {ticker: OraclePrice(Decimal(text), now) for ticker, text in prices.items()}
+
+    def _take_fill(self, fill: VenueFill) -> None:
+        if self._ledger.take_fill(fill):
+            self._listener.filled(fill)
+            order = self.working.get(fill.venue_order_id)
+            if order is not None:
+                self._settle(order)
+
+    def _settle(self, order: WorkingOrder) -> None:
+        """Say what has become of an order."""
+        order.filled = self._ledger.filled(order.venue_order_id)
+        match judge(order, self._read_height):
+            case Verdict.ACCEPT:
+                self._listener.accepted(order)
+            case Verdict.DONE:
+                self.working.pop(order.venue_order_id, None)
+            case Verdict.GONE:
+                self.working.pop(order.venue_order_id, None)
+                self._listener.gone(order)
+            case Verdict.CANCEL_FAILED:
+                order.cancel_until = None
+                self._listener.cancel_failed(order)
+
+    def _see_height(self, height: int) -> None:
+        if height > self.height:
+            self.height, self.height_at = height, time.monotonic()
