@@ -49,6 +49,7 @@ from nautilus_trader.trading.strategy import Strategy
 
 from helios_pipeline.core.status import StreamStatus
 from helios_pipeline.core.trading import AccountSnapshot, Intent, ModeChange, Transfer, VenueFill
+from helios_pipeline.core.venues import VenueAccount, VenuePosition
 from live_engine.gate import GateSources, RiskGate
 from live_engine.hooks import HookParts, Hooks, install_hooks
 from live_engine.journal import Journal
@@ -95,6 +96,8 @@ class Place:
     on_disk: dict[str, bool] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     fills: int = 0
+    told: list[VenueFill] = field(default_factory=list)
+    refuse_fills: int = 0
 
     def intents_on_disk(self) -> set[str]:
         """Ids of the orders whose intent another process would find."""
@@ -148,7 +151,12 @@ class VenueClient(LiveExecutionClient):
         if self.place.silent:
             return
         self.generate_order_accepted(*self._named(order), now)
-        if order.order_type == OrderType.MARKET:
+        if order.order_type != OrderType.MARKET:
+            return
+        if self.place.refuse_fills:
+            self.place.refuse_fills -= 1
+            self.generate_order_canceled(*self._named(order), now)
+        else:
             self._fill(order, now)
 
     def _fill(self, order: Order, now: int) -> None:
@@ -157,7 +165,7 @@ class VenueClient(LiveExecutionClient):
         price = quote.ask_price if buys else quote.bid_price
         self.place.fills += 1
         trade_id = f"fill-{self.place.fills}"
-        self.place.journal.append(
+        self.place.told.append(
             VenueFill(
                 account=ACCOUNT,
                 instrument_id=order.instrument_id.value,
@@ -172,6 +180,7 @@ class VenueClient(LiveExecutionClient):
                 filled_at=datetime.now(UTC),
             )
         )
+        self.place.journal.append(self.place.told[-1])
         self.generate_order_filled(
             *self._named(order),
             None,
@@ -189,6 +198,31 @@ class VenueClient(LiveExecutionClient):
     def _named(self, order: Order) -> tuple:
         venue_order_id = VenueOrderId(f"V-{order.client_order_id.value}")
         return order.strategy_id, order.instrument_id, order.client_order_id, venue_order_id
+
+
+class PlaceReader:
+    """Reads the account from what the client filled, not from the journal; resting orders are the node's."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def read(self, since: datetime | None) -> VenueAccount:
+        cash, held = CASH, Decimal(0)
+        for fill in self._place.told:
+            cash -= fill.side * fill.quantity * fill.price + fill.fee
+            held += fill.side * fill.quantity
+        position = {IID.value: VenuePosition(quantity=held, entry_price=Decimal(60_000))} if held else {}
+        return VenueAccount(
+            account=ACCOUNT,
+            read_at=datetime.now(UTC),
+            height=None,
+            quote_balance=cash,
+            positions=position,
+            open_orders=(),
+            fills=tuple(self._place.told),
+            funding=(),
+            transfers=(),
+        )
 
 
 def factory_of(place: Place) -> type[LiveExecClientFactory]:
