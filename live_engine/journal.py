@@ -21,7 +21,7 @@ from helios_pipeline.core.venues import AccountHistory
 from helios_pipeline.execution.books import Books, NaturalKey, natural_key
 from live_engine.frames import Entry
 from live_engine.segments import COUNTER, read_entries, read_records, record_of
-from live_engine.write_ahead_log import Tail, WriteAheadLog
+from live_engine.write_ahead_log import SEGMENT_BYTES, Tail, WriteAheadLog
 
 KIND_NAMES = {kind: name for name, kind in RECORD_KINDS.items()}
 IDS_AT_ONCE = 64
@@ -64,17 +64,18 @@ class Journal:
         self._listeners: list[Callable[[int, JournalRecord], None]] = []
 
     @classmethod
-    def open(cls, folder: Path, account: str) -> Self:
+    def open(cls, folder: Path, account: str, *, segment_bytes: int = SEGMENT_BYTES) -> Self:
         """Open the log of an account, or begin it, and enter every record into the books.
 
         Args:
             folder: of the log.
             account: whose; a log of another account is refused.
+            segment_bytes: size at which a file of the log is followed by another.
 
         Raises:
             JournalError: another process writes it, the disk refuses, or entries that were acknowledged are damaged.
         """
-        journal = cls(folder, account, WriteAheadLog.open(folder))
+        journal = cls(folder, account, WriteAheadLog.open(folder, segment_bytes=segment_bytes))
         try:
             journal._replay()
         except BaseException:

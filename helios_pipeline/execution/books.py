@@ -79,6 +79,7 @@ class Books:
         self._traded = ZERO  # cash that fills moved, fees apart
         self._keys: set[NaturalKey] = set()
         self._instruments: dict[str, InstrumentBook] = {}
+        self._round_trips: tuple[int, tuple[RoundTrip, ...]] = (0, ())  # of so many fills and payments
         self._orders = Orders()
         self._decisions: dict[str, Decision] = {}
         self._day = DayStart()
@@ -140,8 +141,13 @@ class Books:
     @property
     def round_trips(self) -> tuple[RoundTrip, ...]:
         """Finished ones of all instruments, in the order in which they ended."""
-        trips = [trip for book in tuple(self._instruments.values()) for trip in tuple(book.round_trips)]
-        return tuple(sorted(trips, key=lambda trip: (trip.left_at, trip.instrument_id)))
+        made_of, known = self._round_trips
+        told = len(self._fills) + len(self._funding_payments)
+        if made_of != told:
+            trips = [trip for book in tuple(self._instruments.values()) for trip in tuple(book.round_trips)]
+            known = tuple(sorted(trips, key=lambda trip: (trip.left_at, trip.instrument_id)))
+            self._round_trips = told, known
+        return known
 
     @property
     def orders(self) -> dict[str, OrderLine]:
@@ -220,8 +226,7 @@ class Books:
             self._transfers.append(record)
             self.transferred += record.amount
             return
-        book = self._instruments.setdefault(record.instrument_id, InstrumentBook(record.instrument_id))
-        book.take(record)
+        self._instruments.setdefault(record.instrument_id, InstrumentBook(record.instrument_id)).take(record)
         if isinstance(record, FundingPayment):
             self._funding_payments.append(record)
             self.funding += record.amount

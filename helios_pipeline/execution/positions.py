@@ -107,6 +107,7 @@ class InstrumentBook:
     loose_funding: Decimal = ZERO
     _moments: list[Moment] = field(default_factory=list)
     _told: list[VenueFill | FundingPayment] = field(default_factory=list)
+    _flat: list[tuple[int, int, Decimal]] = field(default_factory=lambda: [(0, 0, ZERO)])
 
     def take(self, record: VenueFill | FundingPayment) -> None:
         """Add one; what comes late is put in its place, and what followed is reckoned again."""
@@ -114,13 +115,21 @@ class InstrumentBook:
         place = bisect(self._moments, moment)
         self._moments.insert(place, moment)
         self._told.insert(place, record)
-        if place == len(self._told) - 1:
-            self._step(record)
-            return
-        self.position, self.loose_funding = None, ZERO
-        self.round_trips.clear()
-        for each in self._told:
-            self._step(each)
+        if place < len(self._told) - 1:
+            place = self._go_back(place)
+        for index in range(place, len(self._told)):
+            self._step(self._told[index])
+            if self.position is None:
+                self._flat.append((index + 1, len(self.round_trips), self.loose_funding))
+
+    def _go_back(self, place: int) -> int:
+        """Return to the last time before a place when nothing was held, so that little is reckoned again."""
+        while self._flat[-1][0] > place:
+            self._flat.pop()
+        begin, finished, self.loose_funding = self._flat[-1]
+        self.position = None
+        del self.round_trips[finished:]
+        return begin
 
     @property
     def told(self) -> Sequence[VenueFill | FundingPayment]:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.trading import ChampionChange, InferredFill, ModeChange, Reconciliation
 from helios_pipeline.execution.books import Books
-from tests.execution.any_records import (
+from tests.execution.any_records import any_record
+from tests.execution.made_records import (
     ACCOUNT,
     BTC,
     ETH,
     START,
-    any_record,
     at,
     decision,
     event,

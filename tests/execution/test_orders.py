@@ -4,7 +4,7 @@ from itertools import permutations
 import pytest
 
 from helios_pipeline.execution.books import Books
-from tests.execution.any_records import ACCOUNT, BTC, ETH, event, fill, intent
+from tests.execution.made_records import ACCOUNT, BTC, ETH, event, fill, intent
 
 
 def books_of(*records):
