@@ -11,7 +11,9 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from helios_pipeline.core.errors import EngineError
-from helios_pipeline.core.venues import AccountHistory, AccountReader, RecordSink
+from helios_pipeline.core.market_data import MarketHistory
+from helios_pipeline.core.venues import AccountHistory, AccountReader, ContractSize, RecordSink
+from helios_pipeline.execution.traded_market import TradedMarket
 from helios_pipeline.live_settings import LiveSection, LiveVenuesSection, TradedInstrumentSection
 
 if TYPE_CHECKING:
@@ -112,6 +114,8 @@ class Venue:
         currency: that accounts are kept in, NautilusTrader's code.
         data: makes the client that hears instruments, by their ids.
         settlements: reads what the venue published of funding; paper books it.
+        sizes: reads the steps of contracts, by their ids.
+        history: reads what was published of prices, with so many attempts; None where the venue is never the signal.
         account: id of the account that the environment's key opens; None where there are paper orders only.
         execution: client and reader for real orders; None where there are paper orders only.
     """
@@ -119,6 +123,8 @@ class Venue:
     currency: str
     data: "Callable[[LiveVenuesSection, tuple[str, ...]], DataParts]"
     settlements: "Callable[[LiveVenuesSection], SettlementSource]"
+    sizes: Callable[[LiveVenuesSection, tuple[str, ...]], Mapping[str, ContractSize]]
+    history: Callable[[LiveVenuesSection, int], MarketHistory] | None = None
     account: Callable[[VenueChoice, Mapping[str, str]], str] | None = None
     execution: Execution | None = None
 
@@ -179,6 +185,46 @@ def signal_parts(choice: VenueChoice) -> DataParts:
     """
     name = choice.live.signal_venue
     return _venue(name).data(choice.addresses, _heard(choice, name))
+
+
+def signal_history(choice: VenueChoice, attempts: int) -> MarketHistory:
+    """What the signal venue published, for one thread.
+
+    Raises:
+        EngineError: the venue is unknown, or its prices decide nowhere.
+    """
+    name = choice.live.signal_venue
+    history = _venue(name).history
+    if history is None:
+        raise EngineError(
+            f"live.signal_venue: expected a venue whose history can be read, found {name}. Correct helios.toml."
+        )
+    return history(choice.addresses, attempts)
+
+
+def traded_markets(choice: VenueChoice) -> tuple[TradedMarket, ...]:
+    """Every market with the steps that its two venues list now, in the order of signal ids. Blocks.
+
+    Raises:
+        DataError: a venue does not answer.
+        VenueError: it lists no such contract.
+        EngineError: a venue is unknown.
+    """
+    signal, traded = choice.live.signal_venue, choice.live.venue
+    heard = _venue(signal).sizes(choice.addresses, tuple(each.signal for each in choice.instruments))
+    sizes = _venue(traded).sizes(choice.addresses, tuple(each.trade for each in choice.instruments))
+    return tuple(
+        TradedMarket(
+            instrument_id=each.trade,
+            signal_instrument_id=each.signal,
+            signal_tick=heard[each.signal].tick,
+            tick=sizes[each.trade].tick,
+            lot=sizes[each.trade].lot,
+            min_quantity=sizes[each.trade].min_quantity,
+            min_notional_quote=sizes[each.trade].min_notional_quote,
+        )
+        for each in sorted(choice.instruments, key=lambda each: each.signal)
+    )
 
 
 def _venue(name: str) -> Venue:
@@ -251,6 +297,24 @@ def _binance_settlements(addresses: LiveVenuesSection) -> "SettlementSource":
     return BinanceSettlements(addresses.binance_http)
 
 
+def _binance_sizes(addresses: LiveVenuesSection, instrument_ids: tuple[str, ...]) -> Mapping[str, ContractSize]:
+    from helios_pipeline.adapters.binance.sizes import binance_sizes
+
+    return binance_sizes(addresses.binance_http, instrument_ids)
+
+
+def _binance_history(addresses: LiveVenuesSection, attempts: int) -> MarketHistory:
+    from helios_pipeline.adapters.binance.history import BinanceHistory
+
+    return BinanceHistory(addresses.binance_http, attempts)
+
+
+def _dydx_sizes(addresses: LiveVenuesSection, instrument_ids: tuple[str, ...]) -> Mapping[str, ContractSize]:
+    from helios_pipeline.adapters.dydx.sizes import dydx_sizes
+
+    return dydx_sizes(addresses.dydx_http, instrument_ids)
+
+
 def _dydx_data(addresses: LiveVenuesSection, instrument_ids: tuple[str, ...]) -> DataParts:
     from helios_pipeline.adapters.dydx.data import dydx_data_client
 
@@ -298,11 +362,18 @@ def _dydx_addresses(addresses: LiveVenuesSection) -> "DydxAddresses":
 
 
 VENUES: dict[str, Venue] = {
-    "BINANCE": Venue(currency="USDT", data=_binance_data, settlements=_binance_settlements),
+    "BINANCE": Venue(
+        currency="USDT",
+        data=_binance_data,
+        settlements=_binance_settlements,
+        sizes=_binance_sizes,
+        history=_binance_history,
+    ),
     "DYDX": Venue(
         currency="USDC",
         data=_dydx_data,
         settlements=_dydx_settlements,
+        sizes=_dydx_sizes,
         account=_dydx_account,
         execution=_dydx_execution,
     ),

@@ -75,6 +75,23 @@ class VenueAccount:
     transfers: tuple[Transfer, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContractSize:
+    """The steps of a contract as its venue lists it.
+
+    Attributes:
+        tick: price step, quote currency.
+        lot: quantity step, base currency.
+        min_quantity: smallest order, base currency.
+        min_notional_quote: smallest order, quote currency; 0 for none.
+    """
+
+    tick: Decimal
+    lot: Decimal
+    min_quantity: Decimal
+    min_notional_quote: Decimal
+
+
 class AccountReader(Protocol):
     """Reads an account by a way that is not the execution client's own memory."""
 

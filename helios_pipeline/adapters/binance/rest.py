@@ -116,6 +116,11 @@ class BinanceRest:
         hours = {record["symbol"]: int(record["fundingIntervalHours"]) for record in listed}
         return hours.get(symbol, USUAL_FUNDING_INTERVAL_HOURS)
 
+    def filters(self) -> dict[str, dict[str, Record]]:
+        """Every contract's filters, symbol → filter type → filter."""
+        listed = self._ask("contracts", self._exchange.fapiPublicGetExchangeInfo, {})["symbols"]
+        return {each["symbol"]: {entry["filterType"]: entry for entry in each["filters"]} for each in listed}
+
     def open_interest(self, symbol: str, *, window: Window) -> list[Record]:
         """Five-minute open interest in a window: timestamp (ms), sumOpenInterest, sumOpenInterestValue; sorted.
 
