@@ -9,7 +9,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.orders import Order
 
 from helios_pipeline.adapters.paper.account import PaperAccount
-from helios_pipeline.adapters.paper.orders import intent_of, is_immediate, market_prices, to_instant
+from helios_pipeline.adapters.paper.orders import best_prices, fill_prices, intent_of, is_immediate, to_instant
 from helios_pipeline.adapters.paper.terms import MarketPrices
 from helios_pipeline.core.trading import FundingPayment, JournalRecord, OrderEvent, VenueFill
 
@@ -69,7 +69,10 @@ class PaperDesk:
             self.carry_out(self._rules.execute(taken, prices, now, arriving=True, immediate=immediate))
 
     def match(self, instrument_id: InstrumentId) -> None:
-        """A price has come: what waits for it acts."""
+        """A price has come: what waits for it acts. Most find nothing that does."""
+        best = best_prices(self._cache, instrument_id, self._clock.timestamp_ns())
+        if not any(self._rules.acts(each, best) for each in self._account.state.open_orders(instrument_id.value)):
+            return
         prices = self._prices(instrument_id)
         for order in self._rules.due(instrument_id.value, prices):
             self.carry_out(self._rules.execute(order, prices, self.now(), arriving=False, immediate=False))
@@ -97,4 +100,4 @@ class PaperDesk:
             self._tell_money()
 
     def _prices(self, instrument_id: InstrumentId) -> MarketPrices:
-        return market_prices(self._cache, instrument_id, self._clock.timestamp_ns())
+        return fill_prices(self._cache, instrument_id, self._clock.timestamp_ns())

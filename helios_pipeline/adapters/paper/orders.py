@@ -1,5 +1,6 @@
 """NautilusTrader's orders as intents of a paper account, and its prices as what that account sees."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -42,7 +43,7 @@ def unsupported(order: Order) -> str:
 
 def is_immediate(order: Order) -> bool:
     """Whether what does not fill on arrival is cancelled."""
-    return order.order_type == OrderType.MARKET or order.time_in_force == TimeInForce.IOC
+    return bool(order.order_type == OrderType.MARKET or order.time_in_force == TimeInForce.IOC)
 
 
 def intent_of(order: Order, account: str, now: datetime) -> Intent:
@@ -67,24 +68,30 @@ def intent_of(order: Order, account: str, now: datetime) -> Intent:
     )
 
 
-def market_prices(cache: Cache, instrument_id: InstrumentId, now_ns: int) -> MarketPrices:
-    """What NautilusTrader knows of a market now; the book where somebody has it kept, and it agrees with the quote."""
+def best_prices(cache: Cache, instrument_id: InstrumentId, now_ns: int) -> MarketPrices:
+    """What NautilusTrader's quote and mark say of a market now; cheap enough for every one that comes."""
     mark = cache.mark_price(instrument_id)
     marked = None if mark is None else mark.value.as_decimal()
     quote = cache.quote_tick(instrument_id)
     if quote is None or now_ns - quote.ts_init > QUOTE_AGE_NS:
         return MarketPrices(bids=(), asks=(), mark=marked, is_whole_book=False)
-    book = cache.order_book(instrument_id)
-    if book is not None and (book.best_bid_price(), book.best_ask_price()) == (quote.bid_price, quote.ask_price):
-        decimals = quote.bid_size.precision
-        bids, asks = (
-            tuple(Level(each.price.as_decimal(), Decimal(f"{each.size():.{decimals}f}")) for each in side)
-            for side in (book.bids(), book.asks())
-        )
-        return MarketPrices(bids=bids, asks=asks, mark=marked, is_whole_book=True)
     return MarketPrices(
         bids=(Level(quote.bid_price.as_decimal(), quote.bid_size.as_decimal()),),
         asks=(Level(quote.ask_price.as_decimal(), quote.ask_size.as_decimal()),),
         mark=marked,
         is_whole_book=False,
     )
+
+
+def fill_prices(cache: Cache, instrument_id: InstrumentId, now_ns: int) -> MarketPrices:
+    """The same with every level of the book, where somebody has it kept and it agrees with the quote."""
+    best, book = best_prices(cache, instrument_id, now_ns), cache.order_book(instrument_id)
+    if book is None or not best.bids:
+        return best
+    decimals = cache.instrument(instrument_id).size_precision
+    bids, asks = (
+        tuple(Level(each.price.as_decimal(), Decimal(f"{each.size():.{decimals}f}")) for each in side)
+        for side in (book.bids(), book.asks())
+    )
+    agree = bids and asks and (bids[0].price, asks[0].price) == (best.bids[0].price, best.asks[0].price)
+    return replace(best, bids=bids, asks=asks, is_whole_book=True) if agree else best
