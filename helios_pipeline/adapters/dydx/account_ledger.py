@@ -88,12 +88,12 @@ class AccountLedger:
         return self._filled.get(venue_order_id, Decimal(0))
 
     def take_fill(self, fill: VenueFill) -> bool:
-        """Journal a fill; whether it was news here."""
+        """Journal a fill; whether the journal did not have it: who put it there before has told it too."""
         if fill.venue_fill_id in self.fills or not self._counts(fill.filled_at):
             return False
-        self.sink.append(fill)
+        is_news = self.sink.append(fill) is not None
         self._count(fill)
-        return True
+        return is_news
 
     def take_payments(self, payments: Iterable[FundingPayment]) -> None:
         """Journal the funding payments that are news."""

@@ -186,10 +186,8 @@ class AccountFollower:
         """
         ledger, owner = self._ledger, self._ledger.owner
         since = ledger.opening.transferred_at if ledger.opening is not None else None
-        start = ReadFrom(
-            height=max(0, self._read_height - OVERLAP_BLOCKS),
-            since=max(filter(None, (since, ledger.known_since)), default=None),
-        )
+        since = max(filter(None, (since, ledger.known_since)), default=None)
+        start = ReadFrom(height=max(0, self._read_height - OVERLAP_BLOCKS), since=since)
         asked = [order.venue_order_id for order in self.working.values() if whole or order.is_urgent]
         self._next_fresh = time.monotonic() + URGENT_SECONDS
         self._take_fresh(await self._ask(lambda: read_fresh(self._indexer, ledger.account, owner, start, asked)))
@@ -285,9 +283,9 @@ class AccountFollower:
     def _take_fill(self, fill: VenueFill) -> None:
         if self._ledger.take_fill(fill):
             self._listener.filled(fill)
-            order = self.working.get(fill.venue_order_id)
-            if order is not None:
-                self._settle(order)
+        order = self.working.get(fill.venue_order_id)
+        if order is not None:
+            self._settle(order)
 
     def _settle(self, order: WorkingOrder) -> None:
         """Say what has become of an order."""

@@ -76,7 +76,12 @@ class DydxKey:
                 f"dYdX key: expected {KEY_VARIABLE} or {KEY_FILE_VARIABLE} in the environment, found {found}. "
                 f"Name a file of mode 0600 in {KEY_FILE_VARIABLE}."
             )
-        return cls.parse(text, source=KEY_VARIABLE) if text else cls.parse(_read_private(Path(path)), source=path)
+        if text:
+            return cls.parse(text, source=KEY_VARIABLE)
+        # What systemd hands over is guarded by it, whatever the file's mode says.
+        credentials = environment.get("CREDENTIALS_DIRECTORY", "")
+        guarded = bool(credentials) and Path(path).is_relative_to(credentials)
+        return cls.parse(_read_key(Path(path), guarded=guarded), source=path)
 
 
 def _checked_digits(digits: str) -> str:
@@ -85,11 +90,11 @@ def _checked_digits(digits: str) -> str:
     return bytes.fromhex(digits).hex()
 
 
-def _read_private(path: Path) -> str:
+def _read_key(path: Path, *, guarded: bool) -> str:
     try:
         with path.open(encoding="utf-8") as file:
             mode = stat.S_IMODE(os.fstat(file.fileno()).st_mode)
-            if mode & 0o077:
+            if mode & 0o077 and not guarded:
                 raise SettingsError(
                     f"dYdX key file {path}: expected mode 0600, readable by its owner alone, found {mode:04o}. "
                     f"Run `chmod 600 {path}`; if others may have read it, move the money to another key."

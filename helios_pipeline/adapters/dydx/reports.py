@@ -31,12 +31,20 @@ from helios_pipeline.adapters.dydx.working_orders import WorkingOrder
 from helios_pipeline.core.trading import Intent, VenueFill
 from helios_pipeline.core.venues import VenueOrder
 
+CURRENCY = "USDC"
+"""That accounts are kept in; NautilusTrader's USD has no more than cents."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def nanoseconds(instant: datetime) -> int:
     """An instant as NautilusTrader counts it, exact."""
     return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def fee_of(fill: VenueFill) -> Money:
+    """The fee of a fill, exact: through a text, because through a float it would be rounded."""
+    return Money.from_str(f"{fill.fee:f} {CURRENCY}")
 
 
 def fills_in_force(fills: Iterable[VenueFill]) -> list[VenueFill]:
@@ -79,7 +87,7 @@ class ReportWriter:
             order_side=_side(fill.side),
             last_qty=instrument.make_qty(fill.quantity),
             last_px=instrument.make_price(fill.price),
-            commission=Money(fill.fee, instrument.quote_currency),
+            commission=fee_of(fill),
             liquidity_side=LiquiditySide.MAKER if fill.liquidity == "maker" else LiquiditySide.TAKER,
             report_id=UUID4(),
             ts_event=nanoseconds(fill.filled_at),

@@ -18,14 +18,13 @@ from nautilus_trader.model.objects import AccountBalance, Currency, Money
 from nautilus_trader.model.orders import Order
 
 from helios_pipeline.adapters.dydx.account_ledger import AccountLedger
-from helios_pipeline.adapters.dydx.reports import nanoseconds
+from helios_pipeline.adapters.dydx.reports import CURRENCY, fee_of, nanoseconds
 from helios_pipeline.adapters.dydx.validator import Answer
 from helios_pipeline.adapters.dydx.working_orders import WorkingOrder
 from helios_pipeline.core.trading import OrderEvent, VenueFill
 
 type Json = dict[str, Any]
 
-CURRENCY = "USDC"
 _SETTLING_SECONDS = 2.0
 """After the reports of the start were asked for, until NautilusTrader has made its orders from them."""
 
@@ -183,7 +182,7 @@ class EventTeller:
             instrument.make_qty(fill.quantity),
             instrument.make_price(fill.price),
             instrument.quote_currency,
-            Money(fill.fee, instrument.quote_currency),
+            fee_of(fill),
             LiquiditySide.MAKER if fill.liquidity == "maker" else LiquiditySide.TAKER,
             stamp,
         )

@@ -6,12 +6,12 @@ import pytest
 from helios_pipeline.adapters.dydx.account_reader import DydxAccountReader
 from helios_pipeline.adapters.dydx.addresses import DydxAddresses
 from helios_pipeline.adapters.dydx.key import DydxKey
+from live_engine.journal import Journal
 from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.dydx.venue import DydxVenue
 from simulated_venues.faults import Fault
 from simulated_venues.market import SimulatedMarket
 from simulated_venues.venue import embedded
-from tests.adapters.dydx.memory_sink import MemorySink
 from tests.simulated_venues.conftest import make_settings
 
 BLOCK_MS = 100
@@ -53,9 +53,25 @@ def strike_fixture(venue):
     return lambda kind, **values: venue.faults.start(Fault(kind=kind, **values))
 
 
-@pytest.fixture(name="sink")
-def sink_fixture(addresses, key):
-    return MemorySink(addresses.account(key.address))
+@pytest.fixture(name="open_journal")
+def open_journal_fixture(addresses, key, tmp_path):
+    """Opens the account's journal, again and again: each time it is another life of the engine."""
+    opened = []
+
+    def open_journal():
+        for journal in opened:
+            journal.close()
+        opened.append(Journal.open(tmp_path / "log", addresses.account(key.address)))
+        return opened[-1]
+
+    yield open_journal
+    for journal in opened:
+        journal.close()
+
+
+@pytest.fixture(name="journal")
+def journal_fixture(open_journal):
+    return open_journal()
 
 
 @pytest.fixture(name="reader")

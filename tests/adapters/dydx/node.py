@@ -1,7 +1,6 @@
 """A NautilusTrader node that trades at a dYdX, driven by a test step by step."""
 
 import asyncio
-import itertools
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -9,14 +8,28 @@ from decimal import Decimal
 from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, StrategyConfig, TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import OrderSide, TimeInForce, TriggerType
+from nautilus_trader.model.events import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderDenied,
+    OrderRejected,
+    OrderSubmitted,
+)
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, TraderId
 from nautilus_trader.trading.strategy import Strategy
 
 from helios_pipeline.adapters.dydx.data import dydx_data_client
 from helios_pipeline.adapters.dydx.execution import dydx_execution_client
-from helios_pipeline.core.trading import Intent, VenueFill
+from helios_pipeline.core.trading import Intent, OrderEvent
 from helios_pipeline.core.venues import venue_client_id
 
+STATES = {
+    OrderDenied: "denied",
+    OrderSubmitted: "submitted",
+    OrderAccepted: "accepted",
+    OrderRejected: "rejected",
+    OrderCanceled: "canceled",
+}
 BTC = InstrumentId.from_str("BTC-USD-PERP.DYDX")
 ETH = InstrumentId.from_str("ETH-USD-PERP.DYDX")
 WAIT_SECONDS = 25.0
@@ -25,14 +38,29 @@ WAIT_SECONDS = 25.0
 class Trader(Strategy):
     """Does what the test says, and keeps its orders' intents as the engine does."""
 
-    def __init__(self, sink, first_id, quotes=True):
+    def __init__(self, journal, quotes):
         super().__init__(StrategyConfig(strategy_id="HELIOS-001", external_order_claims=[BTC, ETH]))
-        self.sink, self.ids, self.quotes = sink, itertools.count(first_id), quotes
+        self.journal, self.quotes = journal, quotes
         self.exec_client = None
 
     def on_start(self):
         if self.quotes:
             self.subscribe_quote_ticks(BTC)
+
+    def on_order_event(self, event):
+        """As the engine does, but for fills: what becomes of orders is journalled."""
+        state = STATES.get(type(event))
+        if state is not None:
+            self.journal.append(
+                OrderEvent(
+                    account=self.journal.account,
+                    client_order_id=event.client_order_id.value,
+                    state=state,
+                    venue_order_id=event.venue_order_id.value if event.venue_order_id else None,
+                    reason=str(getattr(event, "reason", None) or ""),
+                    occurred_at=datetime.now(UTC),
+                )
+            )
 
     def send(self, order):
         """As the engine does: the intent first, then the order."""
@@ -43,7 +71,7 @@ class Trader(Strategy):
     def intend(self, order):
         kinds = {"MARKET": "market", "LIMIT": "limit", "STOP_MARKET": "stop_market"}
         intent = Intent(
-            account=self.sink.account,
+            account=self.journal.account,
             instrument_id=order.instrument_id.value,
             client_order_id=order.client_order_id.value,
             venue_client_id=venue_client_id(order.client_order_id.value),
@@ -60,7 +88,7 @@ class Trader(Strategy):
             good_til_block=self.exec_client.plan(order),
             intended_at=datetime.now(UTC),
         )
-        self.sink.append(intent)
+        self.journal.append(intent)
 
     def market(self, side, size, instrument_id=BTC, **values):
         values.setdefault("client_order_id", self.new_id())
@@ -90,14 +118,14 @@ class Trader(Strategy):
         return self.cache.instrument(instrument_id).make_qty(Decimal(str(size)))
 
     def new_id(self):
-        return ClientOrderId(str(next(self.ids)))
+        return ClientOrderId(str(self.journal.next_client_order_id()))
 
 
 class Session:
     """A running node."""
 
-    def __init__(self, node, trader, client, sink):
-        self.node, self.trader, self.client, self.sink = node, trader, client, sink
+    def __init__(self, node, trader, client, journal):
+        self.node, self.trader, self.client, self.journal = node, trader, client, journal
 
     @staticmethod
     async def until(condition, seconds=WAIT_SECONDS, what=""):
@@ -152,24 +180,26 @@ class Session:
 
     @property
     def since(self):
-        return next(each.transferred_at for each in self.sink.history().transfers if each.transfer_id == "opening")
+        return next(
+            each.transferred_at for each in self.journal.books.history().transfers if each.transfer_id == "opening"
+        )
 
     def differences(self, account):
-        ours, theirs = self.sink.of(VenueFill), account.fills
+        ours, theirs = self.journal.books.fills, account.fills
         held = {name: each.quantity for name, each in account.positions.items()}
         names = {BTC.value, ETH.value}
         filled = [event for order in self.node.cache.orders() for event in order.events if hasattr(event, "trade_id")]
         checks = {
             "fills": [_plain(each) for each in sorted(ours, key=_order)]
             == [_plain(each) for each in sorted(theirs, key=_order)],
-            "cash": self.sink.quote_balance == account.quote_balance,
-            "journal's positions": all(self.sink.position(name) == held.get(name, 0) for name in names),
+            "cash": self.journal.books.quote_balance == account.quote_balance,
+            "journal's positions": all(self.journal.books.quantity(name) == held.get(name, 0) for name in names),
             "NautilusTrader's positions": all(
                 self.position(InstrumentId.from_str(name)) == held.get(name, 0) for name in names
             ),
             "each fill told once": len({each.trade_id for each in filled}) == len(filled),
             "fills that were told": {each.trade_id.value for each in filled} <= {each.venue_fill_id for each in ours},
-            "funding": [each for each in self.sink.history().funding] == list(account.funding),
+            "funding": self.journal.books.history().funding == account.funding,
         }
         return [name for name, holds in checks.items() if not holds]
 
@@ -183,11 +213,11 @@ def _plain(fill):
 
 
 @asynccontextmanager
-async def trading(addresses, key, sink, *, first_id=1, blocks=10, slippage_bps="50", quotes=True):
+async def trading(addresses, key, journal, *, blocks=10, slippage_bps="50", quotes=True):
     """Run a node until the end of the block."""
     loop = asyncio.get_running_loop()
     data_config, data_factory = dydx_data_client(addresses, (BTC.value, ETH.value))
-    config, factory = dydx_execution_client(addresses, key, sink, sink.history(), Decimal(slippage_bps), blocks)
+    config, factory = dydx_execution_client(addresses, key, journal, journal.history(), Decimal(slippage_bps), blocks)
     node = TradingNode(
         TradingNodeConfig(
             trader_id=TraderId("HELIOS-001"),
@@ -207,12 +237,12 @@ async def trading(addresses, key, sink, *, first_id=1, blocks=10, slippage_bps="
     )
     node.add_data_client_factory("DYDX", data_factory)
     node.add_exec_client_factory("DYDX", factory)
-    trader = Trader(sink, first_id, quotes)
+    trader = Trader(journal, quotes)
     node.trader.add_strategy(trader)
     node.build()
     trader.exec_client = factory.client
     running = asyncio.ensure_future(node.run_async())
-    session = Session(node, trader, factory.client, sink)
+    session = Session(node, trader, factory.client, journal)
     try:
         await session.until(lambda: trader.is_running, what="the trader runs")
         yield session
