@@ -59,9 +59,19 @@ class Sender:
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
     _failures: int = 0
 
-    def wake(self) -> None:
-        """Say that there is something new. It does not shorten a wait that the receiver or a failure asked for."""
-        self._wake.set()
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits."""
+        return not self.outbox.waiting()
+
+    def post(self, alert: Alert) -> None:
+        """Take an alert; on the disk when this returns, and sent unless a failure or the receiver asked to wait.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        if self.outbox.put(alert):
+            self._wake.set()
 
     async def run(self) -> None:
         """Send for ever."""

@@ -50,7 +50,7 @@ def sending(outbox, receiver, **changes):
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        yield lambda: loop.call_soon_threadsafe(sender.wake)
+        yield lambda new: loop.call_soon_threadsafe(sender.post, new)
     finally:
         loop.call_soon_threadsafe(task.cancel)
         thread.join()
@@ -77,10 +77,9 @@ def verify(received):
 def test_what_waits_is_sent_in_order_and_what_comes_later_at_once(outbox, receiver):
     outbox.put(alert(1))
     outbox.put(alert(2))
-    with sending(outbox, receiver) as wake:
+    with sending(outbox, receiver) as post:
         receiver.await_requests(2)
-        outbox.put(alert(3))
-        wake()
+        post(alert(3))
         requests = receiver.await_requests(3)
         await_empty(outbox)
 
@@ -178,9 +177,8 @@ async def main(folder, url, first):
     task = asyncio.create_task(sender.run())
     number = first
     while True:
-        outbox.put(alert(number))
+        sender.post(alert(number))
         print(number, flush=True)
-        sender.wake()
         number += 1
         await asyncio.sleep(0.003)
 

@@ -1,0 +1,164 @@
+"""The watchdog's process: looks at one account's engine each second, tells people, and asks for a new engine.
+
+By itself, or under systemd, it only judges. Under `helios live` (`--supervised`) it also decides when a dead engine is
+started again: it asks for that on standard output, and hears on standard input what became of it, one JSON object a
+line. So it never holds a trading key: who starts engines has it, and decides nothing.
+
+Out: `{"ready": true, "account": …}`, `{"start": true}`, `{"kill": true}`, `{"gave_up": "why"}`.
+In: `{"running": null}` to begin with or, by one whose watchdog died, how the engine is; then `{"started": pid}` and
+`{"ended": code, "said": "…"}` as it happens, `{"stop": true}` at the end. An end without it means that who started
+us is gone.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from helios_pipeline.adapters.postgres.lock_file import LockFile
+from helios_pipeline.adapters.webhook.address import read_webhook
+from helios_pipeline.adapters.webhook.outbox import Outbox
+from helios_pipeline.adapters.webhook.sender import Sender
+from helios_pipeline.core.errors import EngineError, HeliosError, SettingsError
+from helios_pipeline.settings import Settings, load_settings
+from live_engine.alert_desk import AlertDesk
+from live_engine.engine_watch import EngineWatch
+from live_engine.heartbeat import HEARTBEAT
+from live_engine.logs import start_logs
+from live_engine.redaction import Redactor
+from live_engine.service_manager import notify
+from live_engine.supervision import Supervision
+from live_engine.venues import VenueChoice, account_id
+from live_engine.watchdog import Limits, judge_engine
+
+LAST_SECONDS = 10.0
+"""For the last alerts to go out, when the watchdog ends; what does not waits in the outbox."""
+
+
+def main() -> None:
+    """Entry point: run until SIGTERM, or until who started us has gone."""
+    options = _options()
+    try:
+        settings = load_settings(options.config, os.environ)
+        account = options.account or _account(settings)
+        redactor = Redactor.of_environment(os.environ)
+        with start_logs(sys.stderr, process="watchdog", redactor=redactor, common={"account": account}):
+            asyncio.run(_watch(settings, account, redactor, supervised=options.supervised))
+    except HeliosError as error:
+        sys.stderr.write(f"helios: {error}\n")
+        sys.exit(error.exit_code)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m live_engine.watchdog_main", description="Judge a live engine.")
+    parser.add_argument("--config", type=Path, default=Path(os.environ.get("HELIOS_CONFIG", "helios.toml")))
+    parser.add_argument("--account", help="Whose engine. Default: the one of helios.toml.")
+    parser.add_argument("--supervised", action="store_true", help="Ask on standard output for engines to be started.")
+    return parser.parse_args()
+
+
+def _account(settings: Settings) -> str:
+    """The account of the settings; with real orders its name follows from a key that we have not, so it is looked for.
+
+    Raises:
+        SettingsError: there is none, or there are several.
+    """
+    live = settings.live
+    if live.network == "paper":
+        choice = VenueChoice(live=live, addresses=settings.live_venues, instruments=settings.live_instruments)
+        return account_id(choice, {})
+    found = sorted(
+        path.name for path in (settings.home / "live").glob(f"{live.venue}-*") if path.name != f"{live.venue}-paper"
+    )
+    if len(found) != 1:
+        raise SettingsError(
+            f"watchdog --account: expected one account of {live.venue} in {settings.home / 'live'}, found "
+            f"{', '.join(found) or 'none'}. Name it, or start the engine first."
+        )
+    return found[0]
+
+
+async def _watch(settings: Settings, account: str, redactor: Redactor, *, supervised: bool) -> None:
+    """Look each second until we are told to stop.
+
+    Raises:
+        EngineError: another watchdog looks at this account.
+    """
+    folder = settings.home / "live" / account
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    webhook = read_webhook(os.environ, settings.watchdog.webhook_format)
+    with LockFile(folder / "watchdog.lock") as lock:
+        if not lock.try_own():
+            raise EngineError(
+                f"watchdog of {account}: expected to be the only one, found that another holds "
+                f"{folder / 'watchdog.lock'}. Stop it first."
+            )
+        sender = None if webhook is None else Sender(Outbox.open(folder / "outbox"), webhook)
+        if webhook is not None:
+            redactor.add(webhook.url, webhook.secret)
+        desk = AlertDesk.open(folder, account, redactor, sender, settings.watchdog)
+        watch = EngineWatch(folder / HEARTBEAT)
+        limits = Limits(
+            watchdog=settings.watchdog,
+            reconcile_seconds=settings.live.reconcile_seconds,
+            max_copy_lag_seconds=settings.risk_gate.max_copy_lag_seconds,
+        )
+        supervision = Supervision(folder, account, desk, watch, settings.watchdog, _ask) if supervised else None
+        await _run(desk, watch, limits, supervision, settings.live.heartbeat_seconds)
+
+
+async def _run(
+    desk: AlertDesk, watch: EngineWatch, limits: Limits, supervision: Supervision | None, every_seconds: float
+) -> None:
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    tasks = [asyncio.create_task(desk.send())]
+    if supervision is not None:
+        tasks.append(asyncio.create_task(_listen(supervision, stop)))
+    _ask({"ready": True, "account": desk.account})
+    notify("READY=1")
+    try:
+        while not stop.is_set():
+            view = watch.look()
+            if supervision is None:
+                desk.see_epoch(view)
+            elif supervision.act(view):
+                stop.set()
+            desk.see(judge_engine(view, limits))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), every_seconds)
+        await desk.flush(LAST_SECONDS)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _listen(supervision: Supervision, stop: asyncio.Event) -> None:
+    """Hear what becomes of engines, until the end of standard input."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        said = json.loads(line)
+        if said.get("stop"):
+            break
+        supervision.hear(said)
+    else:
+        supervision.left_alone()
+    stop.set()
+
+
+def _ask(what: Mapping[str, object]) -> None:
+    with suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(what) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
