@@ -86,6 +86,7 @@ class VenueParts:
         name: of the venue, and of both clients.
         account: that it trades, as NautilusTrader names it.
         currency: that the account is kept in.
+        has_blocks: whether its execution client follows blocks: `height`, `height_at`.
         data: hears its prices; the same as `signal_parts` gives where both venues are one.
         execution: sends orders, journals what the venue says, then tells NautilusTrader.
         reader: reads the account independently of `execution`.
@@ -95,6 +96,7 @@ class VenueParts:
     name: str
     account: str
     currency: str
+    has_blocks: bool
     data: DataParts
     execution: ExecutionParts
     reader: AccountReader
@@ -116,6 +118,7 @@ class Venue:
         settlements: reads what the venue published of funding; paper books it.
         sizes: reads the steps of contracts, by their ids.
         history: reads what was published of prices, with so many attempts; None where the venue is never the signal.
+        has_blocks: whether real orders go into blocks.
         account: id of the account that the environment's key opens; None where there are paper orders only.
         execution: client and reader for real orders; None where there are paper orders only.
     """
@@ -125,6 +128,7 @@ class Venue:
     settlements: "Callable[[LiveVenuesSection], SettlementSource]"
     sizes: Callable[[LiveVenuesSection, tuple[str, ...]], Mapping[str, ContractSize]]
     history: Callable[[LiveVenuesSection, int], MarketHistory] | None = None
+    has_blocks: bool = False
     account: Callable[[VenueChoice, Mapping[str, str]], str] | None = None
     execution: Execution | None = None
 
@@ -170,6 +174,7 @@ def venue_parts(
         name=name,
         account=account,
         currency=venue.currency,
+        has_blocks=venue.has_blocks and not choice.on_paper,
         data=venue.data(choice.addresses, _heard(choice, name)),
         execution=execution,
         reader=reader,
@@ -374,6 +379,7 @@ VENUES: dict[str, Venue] = {
         data=_dydx_data,
         settlements=_dydx_settlements,
         sizes=_dydx_sizes,
+        has_blocks=True,
         account=_dydx_account,
         execution=_dydx_execution,
     ),

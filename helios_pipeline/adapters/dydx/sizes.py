@@ -23,7 +23,8 @@ def dydx_sizes(url: str, instrument_ids: Sequence[str]) -> dict[str, ContractSiz
         ticker = ticker_of(instrument_id)
         if ticker not in listed:
             raise VenueError(
-                f"dYdX: expected a market {ticker}, found {len(listed)} others. Correct live_instruments in helios.toml."
+                f"dYdX: expected a market {ticker}, found {len(listed)} others. "
+                "Correct live_instruments in helios.toml."
             )
         market = read_market(listed[ticker])
         sizes[instrument_id] = ContractSize(
