@@ -27,7 +27,7 @@ FIRST_LIFE_SECONDS = 100
 @contextmanager
 def dydx_venue(folder) -> Iterator[dict[str, str | bool]]:
     settings = DydxSettings(state_folder=folder / "chain", block_ms=250)
-    with venue_process(ProcessSettings(venue=settings, market=fast_market())) as venue:
+    with venue_process(ProcessSettings(venue=settings, market=fast_market(150))) as venue:
         yield {
             "dydx_http": venue.url,
             "dydx_ws": venue.addresses["ws"],
@@ -38,12 +38,15 @@ def dydx_venue(folder) -> Iterator[dict[str, str | bool]]:
 
 @contextmanager
 def binance_venue(folder) -> Iterator[dict[str, str | bool]]:
-    with venue_process(ProcessSettings(venue=BinanceSettings(), market=fast_market())) as venue:
+    with venue_process(ProcessSettings(venue=BinanceSettings(), market=fast_market(25))) as venue:
         yield {"binance_http": venue.url, "binance_ws": venue.addresses["ws"]}
 
 
-def fast_market():
-    return replace(make_settings(ids=(BTC,)), raw_interval_ms=1_000)
+def fast_market(raw_interval_ms: int):
+    """A market so fast that a settlement comes while a test waits for it."""
+    settings = make_settings(ids=(BTC,))
+    instruments = tuple(replace(each, trades_per_day=6_000) for each in settings.instruments)
+    return replace(settings, raw_interval_ms=raw_interval_ms, instruments=instruments)
 
 
 @contextmanager
@@ -55,7 +58,7 @@ def dydx(folder):
             instrument_id="BTC-USD-PERP.DYDX",
             quantity="0.0123",
             taker_fee_fraction="0.0005",
-            funding_interval_seconds=60,
+            funding_interval_seconds=9,
             addresses=addresses,
             environment={"HELIOS_DYDX_KEY": secrets.token_hex(32)},
         )
@@ -70,7 +73,7 @@ def paper_dydx(folder):
             instrument_id="BTC-USD-PERP.DYDX",
             quantity="0.0123",
             taker_fee_fraction="0.00043",
-            funding_interval_seconds=60,
+            funding_interval_seconds=9,
             addresses=addresses,
         )
 
@@ -84,7 +87,7 @@ def paper_binance(folder):
             instrument_id=BTC,
             quantity="0.013",
             taker_fee_fraction="0.00037",
-            funding_interval_seconds=480,
+            funding_interval_seconds=12,
             addresses=addresses,
         )
 

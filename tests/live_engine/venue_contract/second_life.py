@@ -11,8 +11,6 @@ from helios_pipeline.core.venues import VenueAccount
 from tests.live_engine.venue_contract.case import VenueCase
 from tests.live_engine.venue_contract.engine import Engine, running
 
-FUNDING_SECONDS = 100.0
-
 
 @dataclass
 class Sides:
@@ -77,6 +75,7 @@ async def live_again(loop, case: VenueCase, folder: Path, first: dict) -> Second
         life.found = engine.trader.found
         await engine.until(lambda: not engine.journal.books.unknown(), "what became of an unsent intent is known")
         life.unknown = len(engine.journal.books.unknown())
+        await engine.until(lambda: engine.journal.history().funding, "funding of the position is booked")
         life.at_start = await sides(engine)
         await _cancel_the_stop(engine, life, first["stop"])
         await _be_stopped_out(engine, life)

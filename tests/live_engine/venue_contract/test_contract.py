@@ -8,6 +8,8 @@ import pytest
 from helios_pipeline.core.venues import venue_client_id
 from live_engine.venues import account_id
 
+QUANTUM = Decimal("0.000001")
+
 
 def test_it_connects_and_registers_the_account_that_the_registry_names(lives):
     assert lives.first["account"] == account_id(lives.case.choice(), lives.case.environment)
@@ -89,16 +91,20 @@ def test_reader_books_and_nautilus_agree_to_the_last_quantum(lives, moment):
 
 
 def test_fees_are_what_the_venue_charges(lives):
-    quantum = Decimal("0.000001")
     for fill in lives.second.at_end.fills:
         exact = fill.quantity * fill.price * Decimal(lives.case.taker_fee_fraction)
         assert fill.liquidity == "taker"
-        assert 0 <= fill.fee - exact < quantum
+        assert 0 <= fill.fee - exact < QUANTUM
 
 
 def test_funding_is_booked_once_a_settlement(lives):
     sides = lives.second.at_end
     payments = [(p.instrument_id, p.settled_at, p.amount) for p in sides.funding]
 
+    assert payments
     assert len({payment[:2] for payment in payments}) == len(payments)
     assert sorted((p.instrument_id, p.settled_at, p.amount) for p in sides.venue.funding) == sorted(payments)
+    for payment in sides.funding:
+        owed = -payment.position_quantity * payment.price * payment.rate
+        assert payment.position_quantity == Decimal(lives.case.quantity)
+        assert abs(owed - payment.amount) <= QUANTUM
