@@ -33,6 +33,7 @@ def test_the_commands_are_those_of_the_readme_and_no_others():
         *("research", "ingest", "bars", "features", "sweep", "walk-forward", "backtest", "demo"),
         *("promote", "rollback", "champion", "keys new", "keys show"),
         *("db migrate", "db run", "db status", "db url", "dagster", "report", "config check"),
+        *("halt", "reduce", "resume", "flatten", "status"),
         *(f"simulate {name}" for name in ("binance", "dydx", "fault", "faults", "clear", "kinds")),
     }
 
