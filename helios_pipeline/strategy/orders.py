@@ -1,6 +1,7 @@
 """The strategy's orders: entries, exits that are tried until they are filled, stops that follow what is held."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from nautilus_trader.common.component import TimeEvent
 from nautilus_trader.core.message import Event
@@ -21,7 +22,7 @@ from helios_pipeline.core.errors import JournalError
 from helios_pipeline.core.trading import Purpose
 from helios_pipeline.strategy.allocation import stop_ticks
 from helios_pipeline.strategy.desk import Desk
-from helios_pipeline.strategy.holding import SentOrder, after_exit_decision
+from helios_pipeline.strategy.holding import SentOrder
 from helios_pipeline.strategy.market_book import MarketBook
 from helios_pipeline.strategy.order_tags import write_tags
 
@@ -77,10 +78,10 @@ class Orders:
             self._try_later(market)
 
     def leave_all(self, markets: Sequence[MarketBook], reason: str) -> None:
-        """Send an exit of everything, whatever the quotes."""
+        """Send an exit of everything, whatever the quotes and whatever it was being left for."""
         for market in markets:
             if market.holding.side:
-                market.holding = after_exit_decision(market.holding, reason)
+                market.holding = replace(market.holding, leaving=reason)
                 self._send_exit(market)
 
     def take_event(self, market: MarketBook, event: Event) -> None:
