@@ -34,6 +34,7 @@ ENVIRONMENT = {
     "HELIOS_ARCHIVE_URL": ("data", "archive_url"),
     "HELIOS_REST_URL": ("data", "rest_url"),
     "HELIOS_DATABASE_URL": ("database", "url"),
+    "HELIOS_LIVE_NETWORK": ("live", "network"),
     "HELIOS_BINANCE_URL": ("live_venues", "binance_http"),
     "HELIOS_BINANCE_WS_URL": ("live_venues", "binance_ws"),
     "HELIOS_DYDX_URL": ("live_venues", "dydx_http"),

@@ -39,6 +39,8 @@ from live_engine.watchdog import Limits, judge_engine
 LAST_SECONDS = 10.0
 """For the last alerts to go out, when the watchdog ends; what does not waits in the outbox."""
 
+LOCK_LOOK_SECONDS = 0.1
+
 
 def main() -> None:
     """Entry point: run until SIGTERM, or until who started us has gone."""
@@ -93,7 +95,8 @@ async def _watch(settings: Settings, account: str, redactor: Redactor, *, superv
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     webhook = read_webhook(os.environ, settings.watchdog.webhook_format)
     with LockFile(folder / "watchdog.lock") as lock:
-        if not lock.try_own():
+        # Under `helios live` an earlier one may be about to end: it has seen that its own is gone.
+        if not await _own(lock, 2 * LAST_SECONDS if supervised else 0.0):
             raise EngineError(
                 f"watchdog of {account}: expected to be the only one, found that another holds "
                 f"{folder / 'watchdog.lock'}. Stop it first."
@@ -110,6 +113,14 @@ async def _watch(settings: Settings, account: str, redactor: Redactor, *, superv
         )
         supervision = Supervision(folder, account, desk, watch, settings.watchdog, _ask) if supervised else None
         await _run(desk, watch, limits, supervision, settings.live.heartbeat_seconds)
+
+
+async def _own(lock: LockFile, seconds: float) -> bool:
+    """Whether the lock is ours, within some seconds."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not (ours := lock.try_own()) and asyncio.get_running_loop().time() < deadline:
+        await asyncio.sleep(LOCK_LOOK_SECONDS)
+    return ours
 
 
 async def _run(

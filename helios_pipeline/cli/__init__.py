@@ -10,14 +10,14 @@ import sys
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from helios_pipeline.cli import dagster, database, keys, live_control, promotion, reports, research, simulate
+from helios_pipeline.cli import dagster, database, keys, live, live_control, promotion, reports, research, simulate
 from helios_pipeline.cli.terminal import State, app, err
 from helios_pipeline.core.errors import HeliosError
 
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(simulate.app, name="simulate")
-for module in (research, promotion, reports, dagster, live_control):
+for module in (research, promotion, reports, dagster, live, live_control):
     module.add_commands(app)
 
 INTERRUPTED = 130
