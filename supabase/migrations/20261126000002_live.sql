@@ -281,8 +281,9 @@ begin
       ' using (true)', live_table
     );
     execute format('create policy engine_adds on public.%I for insert to helios_live with check (true)', live_table);
+    -- Rows that are replaced are written by `insert … on conflict do update`, which is an insert to a statement's trigger.
     execute format(
-      'create trigger %I after insert or update on public.%I for each statement execute function private.notify_change()',
+      'create trigger %I after insert on public.%I for each statement execute function private.notify_change()',
       live_table || '_notify', live_table
     );
   end loop;
