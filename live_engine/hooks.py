@@ -8,6 +8,7 @@ NautilusTrader acts on it. Events that it makes up itself pass no endpoint; they
 The bus refuses a second handler at an endpoint, so the engine's own is taken off first, and called by ours.
 """
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -97,6 +98,7 @@ class Hooks:
         self._cache = cache
         self._clock = clock
         self._parts = parts
+        self._admitting = threading.Lock()
         self._passed: set[UUID4] = set()
         self._journal_lost = False
 
@@ -180,13 +182,18 @@ class Hooks:
             self._engine.execute(_alone(command, order, self._clock.timestamp_ns()))
 
     def _admit(self, order: Order) -> bool:
-        """Judge an order and make its intent durable; False if it was refused."""
-        why = unsendable(order) or self._gate_refusal(order) or self._write_intent(order)
+        """Judge an order and make its intent durable; False if it was refused.
+
+        One at a time: NautilusTrader's timers call on threads of their own, and two orders that fit alone must not both
+        be judged before either is in the books.
+        """
+        with self._admitting:
+            why = unsendable(order) or self._gate_refusal(order) or self._write_intent(order)
+            if not why:
+                self._parts.gate.sent()
         if why:
             self._deny(order, why)
-            return False
-        self._parts.gate.sent()
-        return True
+        return not why
 
     def _gate_refusal(self, order: Order) -> str:
         refusal = self._parts.gate.judge(order_request(order, self._cache.quote_tick(order.instrument_id)))

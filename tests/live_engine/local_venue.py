@@ -99,6 +99,12 @@ class Place:
     told: list[VenueFill] = field(default_factory=list)
     refuse_fills: int = 0
 
+    def would_reduce(self, order: Order) -> bool:
+        """Whether an order makes the position smaller, as a venue holds one to it that is flagged so."""
+        held = sum((fill.side * fill.quantity for fill in self.told), start=Decimal(0))
+        closes = held if order.side == OrderSide.SELL else -held
+        return closes >= order.quantity.as_decimal()
+
     def intents_on_disk(self) -> set[str]:
         """Ids of the orders whose intent another process would find."""
         return {each.client_order_id for _, each in read_records(self.journal.folder) if isinstance(each, Intent)}
@@ -153,8 +159,9 @@ class VenueClient(LiveExecutionClient):
         self.generate_order_accepted(*self._named(order), now)
         if order.order_type != OrderType.MARKET:
             return
-        if self.place.refuse_fills:
-            self.place.refuse_fills -= 1
+        turns_round = order.is_reduce_only and not self.place.would_reduce(order)
+        if self.place.refuse_fills or turns_round:
+            self.place.refuse_fills = max(0, self.place.refuse_fills - 1)
             self.generate_order_canceled(*self._named(order), now)
         else:
             self._fill(order, now)

@@ -1,5 +1,6 @@
 """Every order passes the gate and is on disk before it leaves, whoever sends it."""
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -227,6 +228,19 @@ def test_an_order_that_was_sent_is_not_sent_again(tmp_path):
 
     assert local.place.submitted == ["1"]
     assert "was not sent again" in local.pages[0]
+
+
+def test_orders_of_several_threads_are_judged_one_at_a_time(tmp_path):
+    async def scenario(local):
+        orders = [local.trader.market(number, OrderSide.BUY, "0.5000", **ENTRY) for number in range(1, 13)]
+        await asyncio.gather(*(asyncio.to_thread(local.send, order) for order in orders))
+        await local.until(lambda: len(local.trader.denied) + local.place.fills == len(orders))
+
+    local = run_in_node(tmp_path, scenario)
+
+    # 80,000 of notional a market: two of 30,000 fit.
+    assert len(local.place.submitted) == len(local.journal.books.intents) == 2
+    assert {why.partition(":")[0] for why in local.trader.denied.values()} == {"market_notional"}
 
 
 def test_an_order_of_a_kind_that_no_venue_takes_is_refused(tmp_path):
