@@ -1,7 +1,6 @@
 """A paper account that two look at: the execution client, which moves it, and the reader, which compares it."""
 
 import threading
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from helios_pipeline.adapters.paper.state import PaperOrder, PaperState
@@ -52,7 +51,7 @@ class PaperAccount:
                 height=None,
                 quote_balance=state.quote_balance,
                 positions=dict(state.positions),
-                open_orders=tuple(_venue_order(each) for each in _open(state)),
+                open_orders=tuple(_venue_order(each) for each in state.open_orders()),
                 fills=tuple(each for each in state.fills if since is None or each.filled_at >= since),
                 funding=tuple(each for each in state.funding.values() if since is None or each.settled_at >= since),
                 transfers=tuple(
@@ -70,10 +69,6 @@ class PaperAccountReader:
     def read(self, since: datetime | None) -> VenueAccount:
         """See `core.venues.AccountReader`; the venue always answers."""
         return self._account.read(since)
-
-
-def _open(state: PaperState) -> Iterable[PaperOrder]:
-    return (order for order in state.orders.values() if order.is_open)
 
 
 def _venue_order(order: PaperOrder) -> VenueOrder:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
+from helios_pipeline.adapters.paper.terms import EXACT
 from helios_pipeline.core.trading import (
     CLOSED,
     FundingPayment,
@@ -110,14 +111,15 @@ class PaperState:
                 self._apply_fill(record)
             case FundingPayment() if (record.instrument_id, record.settled_at) not in self.funding:
                 self.funding[record.instrument_id, record.settled_at] = record
-                self.quote_balance += record.amount
+                self._move_cash(record.amount)
             case Transfer() if record.transfer_id not in self.transfers:
                 self.transfers[record.transfer_id] = record
-                self.quote_balance += record.amount
+                self._move_cash(record.amount)
 
-    def open_orders(self, instrument_id: str) -> tuple[PaperOrder, ...]:
-        """Orders of an instrument that may still fill, in the order in which they came."""
-        return tuple(self.orders[each] for each in self._open.get(instrument_id, ()))
+    def open_orders(self, instrument_id: str | None = None) -> tuple[PaperOrder, ...]:
+        """Orders that may still fill, of one instrument or all, each instrument's in the order in which they came."""
+        chosen = self._open if instrument_id is None else (instrument_id,)
+        return tuple(self.orders[name] for each in chosen for name in self._open.get(each, ()))
 
     def has_open(self, instrument_id: str) -> bool:
         """Whether an order of an instrument may still fill."""
@@ -134,6 +136,9 @@ class PaperState:
             ZERO,
         )
 
+    def _move_cash(self, amount: Decimal) -> None:
+        self.quote_balance = EXACT.add(self.quote_balance, amount)
+
     def _apply_event(self, event: OrderEvent) -> None:
         order = self.orders.get(event.client_order_id)
         if order is None:
@@ -149,7 +154,9 @@ class PaperState:
     def _apply_fill(self, fill: VenueFill) -> None:
         self._fill_ids.add(fill.venue_fill_id)
         self.fills.append(fill)
-        self.quote_balance -= fill.side * fill.quantity * fill.price + fill.fee
+        with localcontext(EXACT):
+            cash = -fill.side * fill.quantity * fill.price - fill.fee
+        self._move_cash(cash)
         self._apply_position(fill)
         order = self.orders.get(fill.client_order_id or "")
         if order is not None:

@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import NamedTuple
 
 MONEY_QUANTUM = Decimal("0.000001")
 """Fees and funding are rounded to it, against the account, as dYdX does with USDC. Nothing else is rounded."""
+
+EXACT = Context(prec=100, traps=[InvalidOperation, Inexact])
+"""Sums and products of money: one that would have to be rounded is an error."""
 
 MARKET_ORDER_LIFETIME = timedelta(seconds=10)
 """In which a market order must have found a price; after that it has expired, as one that no block took would."""

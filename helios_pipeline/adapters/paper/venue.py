@@ -13,12 +13,12 @@ then applies it to the state: so the account is what the journal says at any ins
 
 from collections.abc import Iterator
 from datetime import datetime
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import Literal, NamedTuple
 
 from helios_pipeline.adapters.paper.settlements import Settlement
 from helios_pipeline.adapters.paper.state import PaperOrder, PaperState
-from helios_pipeline.adapters.paper.terms import MARKET_ORDER_LIFETIME, MONEY_QUANTUM, MarketPrices, PaperTerms
+from helios_pipeline.adapters.paper.terms import EXACT, MARKET_ORDER_LIFETIME, MONEY_QUANTUM, MarketPrices, PaperTerms
 from helios_pipeline.core.trading import (
     FundingPayment,
     Intent,
@@ -142,7 +142,8 @@ class PaperVenue:
         quantity = self.state.quantity_before(instrument_id, settlement.settled_at)
         if quantity == 0 or (instrument_id, settlement.settled_at) in self.state.funding:
             return []
-        amount = -quantity * settlement.price * settlement.rate
+        with localcontext(EXACT):
+            amount = -quantity * settlement.price * settlement.rate
         return [
             FundingPayment(
                 account=self.terms.account,
@@ -221,6 +222,8 @@ class PaperVenue:
     def _fill(self, order: PaperOrder, take: Take, number: int, now: datetime) -> VenueFill:
         fees = self.terms.fees[order.intent.instrument_id]
         fraction = fees.maker if take.liquidity == "maker" else fees.taker
+        with localcontext(EXACT):
+            fee = take.quantity * take.price * fraction
         return VenueFill(
             account=self.terms.account,
             instrument_id=order.intent.instrument_id,
@@ -230,7 +233,7 @@ class PaperVenue:
             side=order.intent.side,
             quantity=take.quantity,
             price=take.price,
-            fee=(take.quantity * take.price * fraction).quantize(MONEY_QUANTUM, ROUND_CEILING),
+            fee=fee.quantize(MONEY_QUANTUM, ROUND_CEILING),
             liquidity=take.liquidity,
             filled_at=now,
         )

@@ -15,7 +15,7 @@ from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import OrderSide, TriggerType
 from nautilus_trader.model.events import OrderEvent, OrderFilled, OrderInitialized
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, TraderId
-from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.model.objects import Currency, Price, Quantity
 from nautilus_trader.trading.strategy import Strategy
 
 from helios_pipeline.core.status import StreamStatus
@@ -152,6 +152,11 @@ class Engine:
 
     def quantity(self) -> Decimal:
         return self.journal.books.quantity(self.case.instrument_id)
+
+    def nautilus_cash(self) -> Decimal:
+        """What NautilusTrader was told of the account; equal to its cash while it is flat."""
+        account = self.node.cache.account_for_venue(self.trader.iid.venue)
+        return account.balance_total(Currency.from_str(self.parts.currency)).as_decimal()
 
     async def read(self):
         """The account by its reader; it blocks, so it is asked in a thread."""

@@ -11,6 +11,8 @@ from helios_pipeline.core.venues import VenueAccount
 from tests.live_engine.venue_contract.case import VenueCase
 from tests.live_engine.venue_contract.engine import Engine, running
 
+_FAR = (Decimal("1.2"), Decimal("1.3"))
+
 
 @dataclass
 class Sides:
@@ -24,6 +26,7 @@ class Sides:
     open_ids: set[int]
     nautilus_quantity: Decimal
     nautilus_fills: dict[str, tuple[Decimal, Decimal, Decimal]]
+    nautilus_cash: Decimal
 
 
 @dataclass
@@ -65,6 +68,7 @@ async def sides(engine: Engine) -> Sides:
         open_ids={line.intent.venue_client_id for line in books.open_orders() if line.intent},
         nautilus_quantity=engine.trader.portfolio.net_position(engine.trader.iid),
         nautilus_fills=filled,
+        nautilus_cash=engine.nautilus_cash(),
     )
 
 
@@ -106,11 +110,21 @@ async def _enter_and_leave(engine: Engine, life: SecondLife) -> None:
     quantity = Decimal(engine.case.quantity)
     entry = engine.trader.market(-1, quantity)
     await engine.until(lambda: engine.quantity() == -quantity, "a short entry fills")
+    await _cancel_all(engine, life)
     leaving = engine.trader.market(+1, 3 * quantity, reduce_only=True)
     await engine.until(lambda: engine.quantity() == 0, "a reduce-only order closes the position")
     await engine.until(lambda: engine.has_ended(leaving), "what can't reduce is cancelled")
     life.events |= {"short": engine.trader.of(entry), "leaving": engine.trader.of(leaving)}
     life.steps["left"] = engine.journal.books.orders[leaving].filled
+
+
+async def _cancel_all(engine: Engine, life: SecondLife) -> None:
+    trader = engine.trader
+    stops = [trader.protect(+1, Decimal(engine.case.quantity), trader.mark * factor) for factor in _FAR]
+    await engine.until(lambda: all("OrderAccepted" in trader.of(each) for each in stops), "two stops rest")
+    trader.cancel_all_orders(trader.iid)
+    await engine.until(lambda: all("OrderCanceled" in trader.of(each) for each in stops), "both are cancelled")
+    life.steps["open_after_cancel_all"] = Decimal(len((await engine.read()).open_orders))
 
 
 async def _be_refused(engine: Engine, life: SecondLife) -> None:
@@ -124,6 +138,7 @@ async def _be_refused(engine: Engine, life: SecondLife) -> None:
 async def _hear_all_again(engine: Engine, life: SecondLife) -> None:
     """Everything that the venue has is reported once more, as after a reconnect."""
     await engine.until(lambda: engine.trader.portfolio.is_flat(engine.trader.iid), "NautilusTrader is flat")
+    await engine.until(lambda: engine.nautilus_cash() == engine.journal.books.quote_balance, "the account is told")
     life.fills_before_replay, before = len(engine.journal.history().fills), len(engine.trader.told)
     assert await engine.node.kernel.exec_engine.reconcile_execution_state(20.0)
     life.fills_after_replay = len(engine.journal.history().fills)

@@ -62,6 +62,10 @@ def test_a_stop_of_the_life_before_can_be_cancelled(lives):
     assert lives.second.steps["open_after_cancel"] == 0
 
 
+def test_cancel_all_takes_back_everything_that_rests(lives):
+    assert lives.second.steps["open_after_cancel_all"] == 0
+
+
 def test_a_triggered_stop_closes_the_position(lives):
     assert lives.second.events["stopped"][-1] == "OrderFilled"
 
@@ -88,6 +92,11 @@ def test_reader_books_and_nautilus_agree_to_the_last_quantum(lives, moment):
     assert Counter(f.venue_fill_id for f in sides.venue.fills) == Counter(f.venue_fill_id for f in sides.fills)
     told = {f.venue_fill_id: (f.quantity, f.price, f.fee) for f in sides.fills}
     assert {name: told[name] for name in sides.nautilus_fills} == sides.nautilus_fills
+
+
+def test_the_account_that_is_told_is_the_one_there_is(lives):
+    assert lives.second.at_end.quantity == 0
+    assert lives.second.at_end.nautilus_cash == lives.second.at_end.venue.quote_balance
 
 
 def test_fees_are_what_the_venue_charges(lives):
