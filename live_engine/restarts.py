@@ -6,10 +6,17 @@ from datetime import datetime, timedelta
 from helios_pipeline.live_settings import WatchdogSection
 from live_engine.watchdog import EngineView
 
+START_FACTOR = 3.0
+"""How many times longer an engine may be silent before its first word."""
+
 
 def is_hung(view: EngineView, limits: WatchdogSection) -> bool:
-    """Whether a process that lives has said nothing for so long, since its start or at all, that it has to be ended."""
-    return view.alive and view.age_seconds > limits.start_seconds
+    """Whether a process that lives has said nothing for so long that it has to be ended.
+
+    One that has not said anything yet may be waiting for a venue: it is given longer.
+    """
+    longest = limits.start_seconds if view.status is not None else START_FACTOR * limits.start_seconds
+    return view.alive and view.age_seconds > longest
 
 
 def seconds_before_start(starts: Sequence[datetime], now: datetime, limits: WatchdogSection) -> float | None:

@@ -140,6 +140,8 @@ def test_only_a_process_that_lives_and_has_said_nothing_for_long_is_hung():
     assert is_hung(view(age_seconds=121.0), SECTION)
     assert not is_hung(view(age_seconds=119.0), SECTION)
     assert not is_hung(view(age_seconds=500.0, alive=False), SECTION)
+    assert not is_hung(view(age_seconds=359.0, status=None), SECTION)
+    assert is_hung(view(age_seconds=361.0, status=None), SECTION)
 
 
 def test_pauses_before_a_start_double_up_to_the_longest_and_too_many_starts_end_it():

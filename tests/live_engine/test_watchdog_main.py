@@ -228,7 +228,7 @@ def test_an_engine_that_hangs_is_killed_and_started_again(place):
     assert asked(watchdog) == {"start": True}
     engine = place.beat()
     say(watchdog, started=engine.pid)
-    until(lambda: (place.account / "watchdog.json").exists())
+    until(lambda: place.heartbeat == engine.pid)
     engine.send_signal(signal.SIGSTOP)  # a stopped process is alive and silent
 
     assert asked(watchdog) == {"kill": True}
