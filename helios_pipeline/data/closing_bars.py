@@ -65,11 +65,17 @@ class ClosingBars:
         self._trades = _Trades(raw_ms)
         self._of_trades: dict[int, Candle] = {}
         self._passed_over: set[int] = set()
+        self._seen_kline_ms = first_ms
 
     @property
     def next_ms(self) -> int:
         """Opening of the bar that closes next."""
         return self._next
+
+    @property
+    def seen_ms(self) -> int:
+        """The venue's time as far as its trades and klines show it."""
+        return max(self._seen_kline_ms, self._trades.last_ms)
 
     def take_trade(self, trade_id: int, at_ms: int, price: int, quantity: int) -> bool:
         """Learn a trade; whether the next bar may close by it."""
@@ -80,6 +86,7 @@ class ClosingBars:
         if kline.opened_ms < self._oldest:
             return False
         self._klines[kline.opened_ms] = kline
+        self._seen_kline_ms = max(self._seen_kline_ms, kline.opened_ms + self._raw)
         return True
 
     def close(self, now_ms: int) -> list[Closing]:
@@ -183,19 +190,23 @@ class _Traded:
 
 
 class _Trades:
-    """Raw klines made of trades, and which of them are proven by consecutive numbers."""
+    """Raw klines made of trades, and which of them are proven by consecutive numbers.
+
+    Attributes:
+        last_ms: when the trade with the highest number happened.
+    """
 
     def __init__(self, raw_ms: int) -> None:
         self._raw = raw_ms
         self._traded: dict[int, _Traded] = {}
         self._holes: list[_Hole] = []
-        self._next_id, self._last_ms, self._proven_from, self._oldest = -1, 0, 0, 0
+        self._next_id, self.last_ms, self._proven_from, self._oldest = -1, 0, 0, 0
 
     def take(self, trade_id: int, at_ms: int, price: int, quantity: int) -> bool:
         """Count a trade in; False for one that has come before, or is from before the first or what is forgotten."""
         if trade_id == self._next_id:
             self._next_id += 1
-            self._last_ms = at_ms
+            self.last_ms = at_ms
         elif not self._is_new(trade_id, at_ms):
             return False
         if at_ms < self._oldest:
@@ -211,7 +222,7 @@ class _Trades:
     def proven(self, opened_ms: int) -> Candle | None:
         """A raw kline of which no trade can be missing."""
         traded, end = self._traded.get(opened_ms), opened_ms + self._raw
-        if traded is None or opened_ms < self._proven_from or self._last_ms < end:
+        if traded is None or opened_ms < self._proven_from or self.last_ms < end:
             return None
         if any(hole.from_ms < end and hole.to_ms >= opened_ms for hole in self._holes):
             return None
@@ -236,12 +247,12 @@ class _Trades:
             # What happened in the same raw kline before the first trade is unknown.
             self._proven_from = (at_ms // self._raw + 1) * self._raw
         elif trade_id > self._next_id:
-            self._holes.append(_Hole(self._next_id, trade_id - 1, self._last_ms, at_ms))
+            self._holes.append(_Hole(self._next_id, trade_id - 1, self.last_ms, at_ms))
             if len(self._holes) > MOST_HOLES:
                 self._proven_from = max(self._proven_from, self._holes.pop(0).to_ms + 1)
         else:
             return self._fill(trade_id)
-        self._next_id, self._last_ms = trade_id + 1, at_ms
+        self._next_id, self.last_ms = trade_id + 1, at_ms
         return True
 
     def _fill(self, trade_id: int) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from helios_pipeline.adapters.binance.rest import BinanceRest, RestSettings
+from helios_pipeline.adapters.binance.rest import KLINES_PER_CALL, BinanceRest, RestSettings
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.market_data import Candle, Settlement, units
 from helios_pipeline.core.records import Window
@@ -12,20 +12,25 @@ INTERVALS: Mapping[int, str] = {1: "1s", 60: "1m"}
 """Binance's names of raw klines, by their length in seconds."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_REST_ATTEMPTS, _REST_BACKOFF_SECONDS, _REST_TIMEOUT_SECONDS = 3, 0.5, 10.0
+_BACKOFF_SECONDS, _TIMEOUT_SECONDS = 0.5, 10.0
 
 
 class BinanceHistory:
     """`core.market_data.MarketHistory` of Binance USD-M. For one thread at a time."""
 
-    def __init__(self, base_url: str) -> None:
-        """Open the endpoint at `base_url`, `https://fapi.binance.com`."""
+    def __init__(self, base_url: str, attempts: int) -> None:
+        """Open the endpoint.
+
+        Args:
+            base_url: `https://fapi.binance.com`.
+            attempts: tries of one request: several before the start, one where the caller asks again by itself.
+        """
         self._rest = BinanceRest(
             RestSettings(
                 base_url=base_url,
-                attempts=_REST_ATTEMPTS,
-                backoff_seconds=_REST_BACKOFF_SECONDS,
-                timeout_seconds=_REST_TIMEOUT_SECONDS,
+                attempts=attempts,
+                backoff_seconds=_BACKOFF_SECONDS,
+                timeout_seconds=_TIMEOUT_SECONDS,
             )
         )
 
@@ -43,8 +48,14 @@ class BinanceHistory:
         Raises:
             DataError: the venue refuses or does not answer, or answers with something else than it documents.
         """
+        # A window that ends with the last opening needs no further request to know that nothing follows.
+        raw = timedelta(seconds=raw_seconds)
+        last_opening = _EPOCH + (last - timedelta(microseconds=1) - _EPOCH) // raw * raw
         rows = self._rest.klines(
-            _symbol(instrument_id), interval=INTERVALS[raw_seconds], window=Window(first=first, last=last)
+            _symbol(instrument_id),
+            interval=INTERVALS[raw_seconds],
+            window=Window(first=first, last=last_opening + timedelta(milliseconds=1)),
+            per_call=min(max((last_opening - first) // raw + 1, 1), KLINES_PER_CALL),
         )
         return [_candle(instrument_id, row) for row in rows]
 

@@ -79,13 +79,14 @@ class BinanceRest:
         answer = self._ask("time", self._exchange.fapiPublicGetTime, {})
         return datetime.fromtimestamp(int(answer["serverTime"]) / 1000, UTC)
 
-    def klines(self, symbol: str, *, interval: str, window: Window) -> list[Row]:
+    def klines(self, symbol: str, *, interval: str, window: Window, per_call: int = KLINES_PER_CALL) -> list[Row]:
         """Closed klines that open in a window.
 
         Args:
             symbol: Binance's name of the contract.
             interval: Binance's name of the interval.
             window: may reach into the future.
+            per_call: most rows of one answer; the venue counts a request as heavier, the more it asks for.
 
         Returns:
             Rows of twelve columns as in the archive, sorted. A kline that is not over by the venue's clock is left out.
@@ -94,7 +95,7 @@ class BinanceRest:
         rows = self._pages(
             f"klines of {symbol} {interval}",
             self._exchange.fapiPublicGetKlines,
-            {"symbol": symbol, "interval": interval, "limit": KLINES_PER_CALL},
+            {"symbol": symbol, "interval": interval, "limit": per_call},
             window=window,
             stamp=lambda row: int(row[0]),
         )

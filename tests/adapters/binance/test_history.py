@@ -22,7 +22,7 @@ def asked(request):
     """A venue, its history, and the length of its raw klines in seconds."""
     raw = SPEEDS[request.param]
     with embedded(BinanceVenue(fast_market(raw_interval_ms=raw * 1_000), BinanceSettings())) as venue:
-        history = BinanceHistory(venue.url)
+        history = BinanceHistory(venue.url, attempts=3)
         yield venue, history, raw
         history.close()
 
