@@ -32,7 +32,7 @@ from nautilus_trader.model.identifiers import AccountId, ClientId, Venue
 from nautilus_trader.model.orders import Order
 
 from helios_pipeline.adapters.dydx.account_ledger import AccountLedger
-from helios_pipeline.adapters.dydx.follower import AccountFollower
+from helios_pipeline.adapters.dydx.follower import AccountFollower, FollowedAccount
 from helios_pipeline.adapters.dydx.market import VENUE
 from helios_pipeline.adapters.dydx.order_desk import OrderDesk
 from helios_pipeline.adapters.dydx.reports import ReportWriter
@@ -77,8 +77,9 @@ class DydxExecutionClient(LiveExecutionClient):
         self._trading = trading
         self._ledger = AccountLedger.from_history(trading.history, trading.sink)
         self._teller = EventTeller(self, self._ledger, node.cache, node.clock)
-        self._follower = AccountFollower(trading.addresses, trading.key.address, self._ledger, self._teller)
         self._validator = Validator(trading.addresses, trading.key)
+        account = FollowedAccount(addresses=trading.addresses, address=trading.key.address)
+        self._follower = AccountFollower(account, self._ledger, self._teller, self._validator.height)
         self._desk = OrderDesk(
             trading=trading,
             ledger=self._ledger,

@@ -47,6 +47,8 @@ HURRIED_SECONDS = 1.5
 """Between two readings of everything when news hurry."""
 _SILENT_SECONDS = 3.0
 _NEWS_SECONDS = 0.05
+_BEHIND_BLOCKS = 5
+"""An indexer that is further behind the chain does not know its height: then the validator is asked for it."""
 _RENEW_SECONDS = 5.0
 
 
@@ -83,6 +85,14 @@ class OraclePrice:
     read_at: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FollowedAccount:
+    """An address and where its subaccount is."""
+
+    addresses: DydxAddresses
+    address: str
+
+
 class AccountFollower:
     """See the module; used in one event loop.
 
@@ -97,9 +107,22 @@ class AccountFollower:
     """
 
     def __init__(
-        self, addresses: DydxAddresses, address: str, ledger: AccountLedger, listener: AccountListener
+        self,
+        account: FollowedAccount,
+        ledger: AccountLedger,
+        listener: AccountListener,
+        chain_height: Callable[[], int],
     ) -> None:
-        self._addresses, self._address, self._ledger, self._listener = addresses, address, ledger, listener
+        """Prepare.
+
+        Args:
+            account: which, and where.
+            ledger: of what is known.
+            listener: who is told.
+            chain_height: asks a validator; blocks.
+        """
+        self._ledger, self._listener, self._chain_height = ledger, listener, chain_height
+        addresses, address = self._addresses, self._address = account.addresses, account.address
         self._indexer = DydxIndexer(addresses.http, address, addresses.subaccount)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dydx indexer")
         self._woken = asyncio.Event()
@@ -214,11 +237,14 @@ class AccountFollower:
         """Read what is due."""
         now = time.monotonic()
         silent = now - (self.stream.heard_at or 0.0) > _SILENT_SECONDS
-        urgent = silent or any(order.is_urgent for order in self.working.values())
+        behind = self.height - self._read_height > _BEHIND_BLOCKS
+        urgent = silent or behind or any(order.is_urgent for order in self.working.values())
         whole = now >= self._next_whole
         if not whole and not (urgent and now >= self._next_fresh):
             return
         try:
+            if whole or behind:
+                self._see_height(await self._ask(self._chain_height))
             await self.catch_up(whole=whole)
         except (UnreachableError, VenueError) as error:
             self._next_fresh = time.monotonic() + URGENT_SECONDS

@@ -21,8 +21,8 @@ PAGE = 100
 
 _MOST_PAGES = 10_000
 _TIMEOUT_SECONDS = 5.0
-_ATTEMPTS = 3
-_BACKOFF_SECONDS = 0.2
+_ATTEMPTS = 4
+_BACKOFF_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

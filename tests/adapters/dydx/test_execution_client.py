@@ -126,15 +126,3 @@ def test_orders_at_once_in_two_markets_do_not_wait_for_each_other(addresses, key
             assert account.positions == {}
 
     run(scenario)
-
-
-def test_funding_is_journalled_as_the_venue_booked_it(addresses, key, journal, reader):
-    async def scenario():
-        async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(BUY, "0.5"))
-            await session.until(lambda: journal.books.history().funding, seconds=90)
-            (payment,) = (await session.agree(reader)).funding
-            assert payment.position_quantity == Decimal("0.5")
-            assert abs(payment.amount + payment.position_quantity * payment.price * payment.rate) <= Decimal("1e-6")
-
-    run(scenario)
