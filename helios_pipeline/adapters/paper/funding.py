@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from helios_pipeline.adapters.paper.account import PaperAccount
 from helios_pipeline.adapters.paper.settlements import SettlementSource, floor_instant
@@ -19,8 +20,15 @@ _PATIENCE = 12
 def is_owed(state: PaperState, instrument_id: str, span: tuple[datetime, datetime], interval: timedelta) -> bool:
     """Whether a position was carried into a settlement in (first, last]; both are settlements themselves."""
     first, last = span
-    instants = (last - n * interval for n in range((last - first) // interval))
-    return any(state.quantity_before(instrument_id, each) != 0 for each in instants)
+    fills = [fill for fill in state.fills if fill.instrument_id == instrument_id]
+    quantity = Decimal(0)
+    for number, fill in enumerate(fills, start=1):
+        quantity += fill.side * fill.quantity
+        until = fills[number].filled_at if number < len(fills) else last
+        # A settlement at the instant of a fill is of the position before it.
+        if quantity != 0 and floor_instant(min(until, last), interval) > max(fill.filled_at, first):
+            return True
+    return False
 
 
 class FundingDesk:

@@ -7,6 +7,8 @@ from decimal import ROUND_FLOOR, Decimal
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helios_pipeline.adapters.paper.account import PaperAccount
 from helios_pipeline.adapters.paper.funding import FundingDesk, is_owed
@@ -153,3 +155,21 @@ def test_funding_is_owed_only_for_positions_that_were_carried_into_a_settlement(
     assert not between
     assert is_owed(scene.state, "BTC-USD-PERP.DYDX", (noon, noon + 3 * hour), hour)
     assert not is_owed(scene.state, "BTC-USD-PERP.DYDX", (noon, noon + 2 * hour), hour)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from((-1, +1)), st.integers(0, 5_000)), max_size=6),
+    st.integers(0, 6),
+    st.integers(0, 6),
+)
+def test_what_is_owed_is_what_each_settlement_would_say(trades, first, hours):
+    hour, scene = timedelta(hours=1), Scene()
+    noon = floor_instant(scene.now, hour)
+    for side, seconds in trades:
+        scene.now += timedelta(seconds=seconds)
+        scene.send(side, 1, at=prices())
+    instants = [noon + (first + n) * hour for n in range(1, hours + 1)]
+    owed = any(scene.state.quantity_before("BTC-USD-PERP.DYDX", each) for each in instants)
+
+    span = (noon + first * hour, noon + (first + hours) * hour)
+    assert is_owed(scene.state, "BTC-USD-PERP.DYDX", span, hour) == owed
