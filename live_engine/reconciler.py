@@ -7,6 +7,7 @@ what nobody knows: it blocks entries once the last agreement is too old.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,8 @@ from helios_pipeline.core.venues import AccountReader, VenueAccount
 from helios_pipeline.execution.reconciliation import Comparison, ComparisonRules, TakenIn, began, compare, found_twice
 from live_engine.journal import Journal
 from live_engine.nautilus_account import NautilusAccount
+
+log = logging.getLogger(__name__)
 
 LOOKS = 6
 """So often is one comparison repeated while what it finds keeps changing."""
@@ -79,10 +82,13 @@ class Reconciler:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """What blocks entries, a line each; empty when all agree."""
-        if self._unread and self._too_old():
-            return (*self._found, self._unread)
-        return self._found
+        """What blocks entries, a line each; empty when all agree, and did so lately."""
+        if self.agreed_at is None:
+            return (*self._found, self._unread) if self._unread else self._found
+        age = (datetime.now(UTC) - self.agreed_at).total_seconds()
+        if self._found or age <= self._terms.trusted_seconds:
+            return self._found
+        return (self._unread or f"the account was last compared with its venue {age:.0f} s ago",)
 
     def request(self) -> None:
         """Compare soon, as after a reconnect."""
@@ -112,9 +118,12 @@ class Reconciler:
                 venue, found = await self._look_until_sure()
                 self._unread = ""
                 return self._record(venue, found)
-            except HeliosError as error:
+            except Exception as error:
                 self._unread = f"the account can't be compared with its venue: {error}"
                 self._say(self._unread)
+                if not isinstance(error, HeliosError):
+                    # A defect, perhaps in what a venue sends: entries are blocked, and the next comparison comes.
+                    log.exception("comparison_failed")
                 return None
 
     async def _look_until_sure(self) -> tuple[VenueAccount, Comparison]:
@@ -209,7 +218,3 @@ class Reconciler:
         if everything or agreed_at is None or began_at is None:
             return began_at
         return max(began_at, agreed_at - OVERLAP)
-
-    def _too_old(self) -> bool:
-        trusted = timedelta(seconds=self._terms.trusted_seconds)
-        return self.agreed_at is None or datetime.now(UTC) - self.agreed_at > trusted

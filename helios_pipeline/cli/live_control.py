@@ -35,7 +35,7 @@ from live_engine.control import Command, ControlRequest, HungEngineError, ask_en
 from live_engine.home_lock import home_holder
 from live_engine.kill_switch import KillSwitch
 
-ANSWER_SECONDS = 10.0
+ANSWER_SECONDS = 20.0
 FLATTEN_SECONDS = 90.0
 """An engine that flattens says something at least so often."""
 

@@ -15,7 +15,8 @@ from helios_pipeline.core.status import EngineStatus, MarketStatus, StreamStatus
 from live_engine.control import ControlServer
 from live_engine.heartbeat import HEARTBEAT, write_heartbeat
 from live_engine.home_lock import HomeLock
-from live_engine.kill_switch import FLATTEN_FILE, KillSwitch
+from live_engine.kill_switch import KillSwitch
+from live_engine.mode_file import FLATTEN_FILE
 from tests.helios_home import SMALL, write_settings
 
 ACCOUNT, NOW = "DYDX-paper", datetime(2026, 1, 1, 12, tzinfo=UTC)

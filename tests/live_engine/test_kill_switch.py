@@ -1,5 +1,7 @@
 """The stricter of file and PostgreSQL is in force, through restarts, damage and a database that is away."""
 
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +12,8 @@ from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import DatabaseError, EngineError
 from helios_pipeline.core.trading import STRICTNESS, ModeChange
-from live_engine.kill_switch import FLATTEN_FILE, MODE_FILE, KillSwitch, stricter
+from live_engine.kill_switch import KillSwitch, stricter
+from live_engine.mode_file import FLATTEN_FILE, MODE_FILE
 
 ACCOUNT = "DYDX-paper"
 
@@ -245,3 +248,44 @@ def test_after_a_halt_nothing_but_a_resume_that_the_database_was_told_allows_mor
                     switch.sync()
 
             assert switch.mode == ("HALTED" if halted else "ACTIVE")
+
+
+def test_nobody_waits_for_a_database_that_does_not_answer(folder, store):
+    switch = load(folder, store)
+    asked, answered = threading.Event(), threading.Event()
+
+    def hang(*_):
+        asked.set()
+        answered.wait(10.0)
+
+    store.write = store.read = hang
+    syncing = threading.Thread(target=switch.sync)
+    syncing.start()
+    try:
+        assert asked.wait(10.0)
+        halting = threading.Thread(target=switch.set, args=("HALTED", "ops", "drill"))
+        halting.start()
+        deadline = time.monotonic() + 10.0
+        while switch.mode != "HALTED" and time.monotonic() < deadline:
+            pass
+
+        assert not answered.is_set()
+        assert switch.mode == "HALTED"
+    finally:
+        answered.set()
+        syncing.join()
+        halting.join()
+
+
+def test_who_halts_while_the_database_is_told_to_resume_has_the_last_word(folder, store):
+    switch, other = load(folder, store), load(folder, None)
+    switch.set("HALTED", "ops", "drill")
+
+    def told(change):
+        store.row = change
+        other.set("HALTED", "watchdog", "five starts")
+
+    store.write = told
+
+    assert switch.set("ACTIVE", "ops", "all clear").mode == "HALTED"
+    assert switch.who == "watchdog"

@@ -322,6 +322,22 @@ def test_a_venue_that_cannot_be_read_blocks_entries_once_the_last_agreement_is_o
     run_in_node(tmp_path, scenario)
 
 
+def test_an_answer_that_nobody_can_read_ends_no_loop_and_blocks_in_time(tmp_path):
+    venue = Venue()
+
+    async def scenario(local):
+        reconciler, said = reconciler_of(local, venue, trusted_seconds=0.0)
+        await reconciler.compare()
+        assert "was last compared with its venue" in reconciler.differences[0]
+
+        venue.before_read = lambda number: {}["clobPairId"]
+        assert await reconciler.compare() is None
+        assert reconciler.differences == (said[-1],)
+        assert "clobPairId" in said[-1]
+
+    run_in_node(tmp_path, scenario)
+
+
 def test_money_that_came_is_taken_in(tmp_path):
     venue = Venue()
 
