@@ -66,7 +66,7 @@ def _factory() -> "type[LiveDataClientFactory]":
         def create(
             loop: asyncio.AbstractEventLoop,
             name: str,
-            config: "DydxDataClientConfig",
+            config: Any,  # noqa: ANN401 - DydxDataClientConfig, where the base class has that of all venues
             msgbus: "MessageBus",
             cache: "Cache",
             clock: "LiveClock",

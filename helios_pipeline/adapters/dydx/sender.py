@@ -56,7 +56,7 @@ class TransactionSender:
                 if attempt == 0:
                     started()
                 answer = await sending
-                self._sequence = _following(sequence, answer)
+                self._sequence = following_sequence(sequence, answer)
                 if answer is None or answer.code != WRONG_SEQUENCE:
                     return answer
             return Answer(code=WRONG_SEQUENCE, log="the account's sequence could not be learned; nothing was sent")
@@ -80,7 +80,7 @@ class TransactionSender:
         return answered
 
 
-def _following(sequence: int, answer: Answer | None) -> int | None:
+def following_sequence(sequence: int, answer: Answer | None) -> int | None:
     """The sequence after an answer; None where it must be asked for."""
     if answer is None:
         return None
