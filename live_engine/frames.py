@@ -5,18 +5,24 @@ it was written: that tells a torn tail, which nobody was promised, from damage t
 """
 
 import json
+import re
 import struct
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
 from helios_pipeline.core.canonical import canonical_bytes
+from helios_pipeline.core.errors import JournalError
 
 MARKER = b"HLG1"
+NEWER = "Another version of Helios wrote it: use that one."
 _HEAD = struct.Struct("<4sII")
 _END = b"\n"
+# Canonical JSON sorts its names, so an entry that nobody wants the record of need not be parsed.
+_FORM = re.compile(
+    rb'\{"at":"([^"]*)","durable":(\d+),"epoch":(\d+),"kind":"(\w+)","record":(.*),"sequence":(\d+)\}', re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +35,7 @@ class Entry:
         durable: sequence up to which everything was on disk when it was written.
         journalled_at: by this machine's clock.
         kind: of the record.
-        document: the record, as `core.canonical.to_document` gives it.
+        document: the record, as `core.canonical.to_document` gives it; None where it was not wanted.
     """
 
     sequence: int
@@ -59,11 +65,20 @@ def encode_entry(entry: Entry) -> bytes:
     return _HEAD.pack(MARKER, len(payload), zlib.crc32(payload)) + payload + _END
 
 
-def decode_entries(data: bytes, start: int = 0) -> Iterator[tuple[Entry, int]]:
-    """Entries with the offset that each ends at; stops before the first that is not whole."""
+def decode_entries(data: bytes, start: int = 0, unwanted: frozenset[str] = frozenset()) -> Iterator[tuple[Entry, int]]:
+    """Entries with the offset that each ends at; stops before the first that is not whole.
+
+    Args:
+        data: of a file.
+        start: offset of an entry.
+        unwanted: kinds whose records are not parsed.
+
+    Raises:
+        JournalError: an entry is whole and says something else than an entry.
+    """
     while (found := _payload(data, start)) is not None:
         payload, start = found
-        yield _entry(payload), start
+        yield _entry(payload, unwanted), start
 
 
 def first_proof(data: bytes, start: int, sequence: int) -> Entry | None:
@@ -72,7 +87,7 @@ def first_proof(data: bytes, start: int, sequence: int) -> Entry | None:
     while place >= 0:
         found = _payload(data, place)
         if found is not None:
-            entry = _entry(found[0])
+            entry = _entry(found[0], frozenset())
             if entry.durable >= sequence:
                 return entry
         place = data.find(MARKER, place + 1)
@@ -90,13 +105,16 @@ def _payload(data: bytes, start: int) -> tuple[bytes, int] | None:
     return (payload, body + length + 1) if whole and data[body + length : body + length + 1] == _END else None
 
 
-def _entry(payload: bytes) -> Entry:
-    document = cast("Mapping[str, object]", json.loads(payload))
+def _entry(payload: bytes, unwanted: frozenset[str]) -> Entry:
+    found = _FORM.fullmatch(payload)
+    if found is None:
+        raise JournalError(f"journal entry: expected {_FORM.pattern!r}, found {payload[:200]!r}. {NEWER}")
+    kind = found[4].decode()
     return Entry(
-        sequence=cast("int", document["sequence"]),
-        epoch=cast("int", document["epoch"]),
-        durable=cast("int", document["durable"]),
-        journalled_at=datetime.fromisoformat(cast("str", document["at"])),
-        kind=cast("str", document["kind"]),
-        document=document["record"],
+        sequence=int(found[6]),
+        epoch=int(found[3]),
+        durable=int(found[2]),
+        journalled_at=datetime.fromisoformat(found[1].decode()),
+        kind=kind,
+        document=None if kind in unwanted else json.loads(found[5]),
     )

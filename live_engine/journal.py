@@ -10,25 +10,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 from helios_pipeline.core.canonical import from_document, to_document
 from helios_pipeline.core.errors import JournalError, ManifestError
-from helios_pipeline.core.trading import RECORD_KINDS, JournalRecord
+from helios_pipeline.core.trading import RECORD_KINDS, BarDifference, InferredFill, JournalRecord, Reconciliation
 from helios_pipeline.core.venues import AccountHistory
 from helios_pipeline.execution.books import Books, NaturalKey, natural_key
+from live_engine.client_order_ids import ClientOrderIds, highest_id
 from live_engine.frames import Entry
 from live_engine.segments import COUNTER, read_entries, read_records, record_of
 from live_engine.write_ahead_log import SEGMENT_BYTES, Tail, WriteAheadLog
 
 KIND_NAMES = {kind: name for name, kind in RECORD_KINDS.items()}
-IDS_AT_ONCE = 64
-"""Client order ids that one entry of the log takes; a restart leaves the rest of them out."""
-IDS_END = 2**31
-IDS_ZERO = datetime(2025, 1, 1, tzinfo=UTC)
-"""The first id of a new log is the seconds since then: more than an earlier log of the account can have given."""
+RECONCILIATION = KIND_NAMES[Reconciliation]
+SKIPPED = frozenset({RECONCILIATION, KIND_NAMES[InferredFill], KIND_NAMES[BarDifference]})
+"""Kinds of which the books keep the last one at most: most of a long log, so a start does not parse them."""
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +53,8 @@ class Journal:
         self.books = Books(account)
         self._wal = wal
         self._epoch = 0
-        self._next_id = self._ids_taken = 0
+        self._ids: ClientOrderIds
         self._writing = threading.Lock()
-        self._counting = threading.Lock()
         self._publishing = threading.RLock()
         self._in_flight: dict[NaturalKey, int] = {}
         self._pending: deque[tuple[int, JournalRecord | None]] = deque()
@@ -131,11 +128,7 @@ class Journal:
         Raises:
             JournalError: it could not be taken durably.
         """
-        with self._counting:
-            if self._next_id > self._ids_taken:
-                self._take_ids(self._next_id)
-            given, self._next_id = self._next_id, self._next_id + 1
-            return given
+        return self._ids.give()
 
     def raise_epoch(self, epoch: int) -> None:
         """Go on under a higher epoch, which a lease gave; a lower one changes nothing.
@@ -143,10 +136,9 @@ class Journal:
         Raises:
             JournalError: it could not be written.
         """
-        with self._counting:
-            if epoch > self._epoch:
-                self._epoch = epoch
-                self._count(self._ids_taken)
+        if epoch > self._epoch:
+            self._epoch = epoch
+            self._count(self._ids.taken)
 
     def history(self) -> AccountHistory:
         """What an execution client starts from."""
@@ -175,19 +167,24 @@ class Journal:
         self._wal.close()
 
     def _replay(self) -> None:
-        taken = 0
-        for entry in read_entries(self.folder):
+        taken = compared = 0
+        for entry in read_entries(self.folder, unwanted=SKIPPED):
             self._epoch = entry.epoch
-            record = record_of(entry)
-            if record is None:
+            if entry.kind == RECONCILIATION:
+                compared = entry.sequence
+            elif entry.kind == COUNTER:
                 taken = self._read_counter(entry)
-            else:
-                self.books.apply(record)
-        numbers = (int(each) for each in self.books.orders if each.isascii() and each.isdigit())
-        taken = max(taken, *(number for number in numbers if number < IDS_END), 0)
+            elif entry.kind not in SKIPPED:
+                self._enter(entry)
+        if compared:
+            self._enter(next(read_entries(self.folder, compared - 1)))
         self._epoch += 1
-        self._next_id = (taken or int((datetime.now(UTC) - IDS_ZERO).total_seconds())) + 1
-        self._take_ids(self._next_id)
+        self._ids = ClientOrderIds(self._count, max(taken, highest_id(self.books.orders)))
+
+    def _enter(self, entry: Entry) -> None:
+        record = record_of(entry)
+        if record is not None:
+            self.books.apply(record)
 
     def _read_counter(self, entry: Entry) -> int:
         counter = from_document(Counter, entry.document, f"journal entry {entry.sequence}")
@@ -197,13 +194,6 @@ class Journal:
                 "Give each account a folder of its own."
             )
         return counter.client_order_id
-
-    def _take_ids(self, first: int) -> None:
-        last = first + IDS_AT_ONCE - 1
-        if last >= IDS_END:
-            raise JournalError(f"{self.folder}: expected client order ids below {IDS_END}, found none left.")
-        self._count(last)
-        self._ids_taken = last
 
     def _count(self, last: int) -> None:
         document = to_document(Counter(account=self.account, client_order_id=last))

@@ -10,13 +10,12 @@ from pathlib import Path
 from helios_pipeline.core.canonical import from_document
 from helios_pipeline.core.errors import JournalError, ManifestError
 from helios_pipeline.core.trading import RECORD_KINDS, JournalRecord
-from live_engine.frames import Entry, decode_entries, first_proof
+from live_engine.frames import NEWER, Entry, decode_entries, first_proof
 
 COUNTER = "counter"
 """Kind of the entries that are the log's own: which account it is of, and which client order ids are taken."""
 
 _CHUNK_BYTES = 1024 * 1024
-_NEWER = "Another version of Helios wrote it: use that one."
 _RESTORE = (
     "Stop the engine, keep the folder as it is, restore the file from a copy, or move the whole folder away: an engine "
     "that starts without it takes fills and positions in from the venue."
@@ -63,19 +62,20 @@ class Follower:
     Args:
         folder: of the log.
         after: sequence number of the last entry that is not wanted.
+        unwanted: kinds whose records are not parsed.
 
     Raises:
         JournalError: that entry, or the one after it, would be in a segment that is missing.
     """
 
-    def __init__(self, folder: Path, after: int = 0) -> None:
+    def __init__(self, folder: Path, after: int = 0, unwanted: frozenset[str] = frozenset()) -> None:
         segments = list_segments(folder)
         begun = [segment for segment in segments if segment.first <= after + 1]
         if segments and not begun:
             raise JournalError(
                 f"{folder}: expected entry {after + 1}, found {segments[0].path.name} to be the first file. {_RESTORE}"
             )
-        self._folder, self._after = folder, after
+        self._folder, self._after, self._unwanted = folder, after, unwanted
         self._segment = begun[-1] if begun else Segment(path=segment_path(folder, 1), first=1)
         self._expected, self._offset = self._segment.first, 0
 
@@ -103,7 +103,7 @@ class Follower:
         while True:
             data = _read_bytes(self._segment.path, self._offset, size)
             entries, end = [], 0
-            for entry, next_end in decode_entries(data):
+            for entry, next_end in decode_entries(data, 0, self._unwanted):
                 if entry.sequence != self._expected:
                     raise JournalError(
                         f"{self._at(end)}: expected entry {self._expected}, found {entry.sequence}. {_RESTORE}"
@@ -144,15 +144,15 @@ class Follower:
         return f"{self._segment.path} offset {self._offset + offset}"
 
 
-def read_entries(folder: Path, after: int = 0) -> Iterator[Entry]:
+def read_entries(folder: Path, after: int = 0, unwanted: frozenset[str] = frozenset()) -> Iterator[Entry]:
     """Entries behind a sequence number, oldest first, those of the log itself included.
 
-    What is not whole at the end is left out.
+    What is not whole at the end is left out. Records of unwanted kinds are not parsed.
 
     Raises:
         JournalError: an entry that was acknowledged is damaged or missing; the message names file and offset.
     """
-    follower = Follower(folder, after)
+    follower = Follower(folder, after, unwanted)
     while entries := follower.read():
         yield from entries
 
@@ -175,12 +175,12 @@ def record_of(entry: Entry) -> JournalRecord | None:
         return None
     if entry.kind not in RECORD_KINDS:
         raise JournalError(
-            f"journal entry {entry.sequence}: expected a kind of {sorted(RECORD_KINDS)}, found {entry.kind!r}. {_NEWER}"
+            f"journal entry {entry.sequence}: expected a kind of {sorted(RECORD_KINDS)}, found {entry.kind!r}. {NEWER}"
         )
     try:
         record: JournalRecord = from_document(RECORD_KINDS[entry.kind], entry.document, entry.kind)
     except ManifestError as error:
-        raise JournalError(f"journal entry {entry.sequence}: {error} {_NEWER}") from None
+        raise JournalError(f"journal entry {entry.sequence}: {error} {NEWER}") from None
     return record
 
 

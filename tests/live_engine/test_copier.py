@@ -147,9 +147,6 @@ def test_a_new_log_after_a_lost_one_is_copied_beside_it(database, journal, copie
     copier.stop()
     journal.close()
     shutil.rmtree(folder)
-    with Journal.open(folder, ACCOUNT).reading():
-        pass
-    shutil.rmtree(folder)
 
     new = Journal.open(folder, ACCOUNT)
     new.raise_epoch(8)

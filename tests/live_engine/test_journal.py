@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import JournalError
 from helios_pipeline.execution.books import Books
-from live_engine.journal import IDS_AT_ONCE, IDS_ZERO, Journal
+from live_engine.client_order_ids import AT_ONCE, ZERO
+from live_engine.journal import Journal
 from live_engine.segments import list_segments, read_entries, read_records
 from tests.execution.any_records import any_record
 from tests.execution.made_records import ACCOUNT, BTC, decision, event, fill, funding, intent, transfer
@@ -126,15 +127,15 @@ def test_after_the_disk_failed_nothing_is_journalled(journal):
 
 
 def test_client_order_ids_grow_over_restarts_and_are_never_given_twice(journal):
-    given_ids = [journal.next_client_order_id() for _ in range(IDS_AT_ONCE + 3)]
+    given_ids = [journal.next_client_order_id() for _ in range(AT_ONCE + 3)]
 
     again = reopened(journal)
     given_ids += [again.next_client_order_id() for _ in range(3)]
     again.close()
 
     assert given_ids == sorted(set(given_ids))
-    assert given_ids[: IDS_AT_ONCE + 3] == list(range(given_ids[0], given_ids[0] + IDS_AT_ONCE + 3))
-    assert given_ids[-1] < given_ids[0] + 5 * IDS_AT_ONCE
+    assert given_ids[: AT_ONCE + 3] == list(range(given_ids[0], given_ids[0] + AT_ONCE + 3))
+    assert given_ids[-1] < given_ids[0] + 5 * AT_ONCE
 
 
 def test_the_ids_of_a_new_log_are_beyond_all_that_a_lost_one_gave(folder):
@@ -142,7 +143,7 @@ def test_the_ids_of_a_new_log_are_beyond_all_that_a_lost_one_gave(folder):
     lost = first.next_client_order_id()
     first.close()
 
-    assert abs((datetime.now(UTC) - IDS_ZERO).total_seconds() - lost) < 60
+    assert abs((datetime.now(UTC) - ZERO).total_seconds() - lost) < 60
     assert lost < 2**31
 
 
@@ -156,6 +157,14 @@ def test_ids_are_beyond_those_of_intents_that_a_log_holds(journal):
 
     assert again.next_client_order_id() == highest + 1
     again.close()
+
+
+def test_ids_end_before_those_that_a_venue_sees_for_others(journal):
+    journal.append(intent(str(2**31 - 10)))
+    journal.close()
+
+    with pytest.raises(JournalError, match=f"expected one below {2**31}, found none left"):
+        Journal.open(journal.folder, ACCOUNT)
 
 
 def test_a_lease_may_raise_the_epoch_and_the_next_engine_goes_on_from_there(journal):
