@@ -39,7 +39,6 @@ _ENDED: dict[OrderState, OrderStatus] = {
     "canceled": OrderStatus.CANCELED,
     "expired": OrderStatus.EXPIRED,
 }
-_NONE = frozenset[str]()
 
 
 def to_ns(instant: datetime) -> int:
@@ -70,15 +69,16 @@ def exact_price(price: Decimal, decimals: int) -> Price:
 def fills_since_flat(state: PaperState, instrument_id: str) -> list[VenueFill]:
     """The fills that make the position: from the last moment on at which it was flat and no order was half done."""
     fills = [each for each in state.fills if each.instrument_id == instrument_id]
-    quantity, first, open_ids = state.quantity(instrument_id), len(fills), _NONE
-    while first and (quantity != 0 or _is_split(fills, first, open_ids)):
+    quantity, first = state.quantity(instrument_id), len(fills)
+    told = {order.venue_order_id for order in state.open_orders(instrument_id)}
+    while first and (quantity != 0 or _is_split(fills, first, told)):
         first -= 1
         quantity -= fills[first].side * fills[first].quantity
-        open_ids |= {fills[first].venue_order_id}
+        told.add(fills[first].venue_order_id)
     return fills[first:]
 
 
-def _is_split(fills: list[VenueFill], first: int, told: frozenset[str]) -> bool:
+def _is_split(fills: list[VenueFill], first: int, told: set[str]) -> bool:
     """Whether an order that is told has fills before the first one that is."""
     return any(fill.venue_order_id in told for fill in fills[:first])
 

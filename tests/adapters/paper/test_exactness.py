@@ -1,5 +1,6 @@
 """Whatever is traded in whatever order: the money is that of the records to the last digit, also after a crash."""
 
+from collections import defaultdict
 from datetime import timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -131,8 +132,23 @@ def test_reported_fills_make_the_position_and_hold_whole_orders(chosen):
     scene = play(chosen)
 
     for instrument_id in (BTC, ETH):
+        fills = [fill for fill in scene.state.fills if fill.instrument_id == instrument_id]
         told = fills_since_flat(scene.state, instrument_id)
+        before = {fill.venue_order_id for fill in fills[: len(fills) - len(told)]}
+        reported = {f.venue_order_id for f in told} | {o.venue_order_id for o in scene.state.open_orders(instrument_id)}
+        assert told == fills[len(fills) - len(told) :]
         assert sum((f.side * f.quantity for f in told), Decimal(0)) == scene.state.quantity(instrument_id)
-        untold = scene.state.fills[: -len(told) or None] if told else scene.state.fills
-        before = {f.venue_order_id for f in untold if f.instrument_id == instrument_id and f not in told}
-        assert not before & {f.venue_order_id for f in told}
+        assert not before & reported
+
+
+@given(steps)
+def test_a_reduce_only_order_never_makes_a_position_larger_or_turns_it(chosen):
+    held = defaultdict(Decimal)
+    scene = play(chosen)
+
+    for fill in scene.state.fills:
+        before, after = held[fill.instrument_id], held[fill.instrument_id] + fill.side * fill.quantity
+        if scene.state.orders[fill.client_order_id].intent.reduce_only:
+            assert abs(after) < abs(before)
+            assert before * after >= 0
+        held[fill.instrument_id] = after
