@@ -194,7 +194,7 @@ class BarMaker(Actor):
 
     def _venue_ms(self, market: _Market) -> int:
         """The venue's time: ours, or what it told, if our clock is behind."""
-        return max(self.clock.timestamp_ns() // NANOSECONDS_PER_MS, market.bars.seen_ms)
+        return max(int(self.clock.timestamp_ns()) // NANOSECONDS_PER_MS, market.bars.seen_ms)
 
     def _tell(self, instrument_id: InstrumentId, market: _Market, closing: Closing) -> None:
         """Learn a bar, publish it if it is the next one, journal it if it was otherwise before."""
