@@ -24,7 +24,6 @@ class Supervision:
 
     Args:
         folder: of the account.
-        account: whose.
         desk: tells people, and remembers starts.
         watch: looks at the engine.
         limits: how often and how soon an engine is started again.
@@ -34,13 +33,12 @@ class Supervision:
     def __init__(
         self,
         folder: Path,
-        account: str,
         desk: AlertDesk,
         watch: EngineWatch,
         limits: WatchdogSection,
         ask: Callable[[Mapping[str, object]], None],
     ) -> None:
-        self._folder, self._account = folder, account
+        self._folder, self._account = folder, desk.account
         self._desk, self._watch, self._limits, self._ask = desk, watch, limits, ask
         self._start_at: float | None = None
         self._killing = False
@@ -49,17 +47,15 @@ class Supervision:
     def hear(self, said: Mapping[str, object]) -> None:
         """Take in what became of the engine."""
         match said:
-            case {"running": int() as pid}:
+            case {"running": int() as pid} | {"started": int() as pid}:
                 self._watch.started(pid)
+                self._start_at, self._killing = None, False
             case {"running": None}:
                 # A person wants an engine: what happened before is theirs to know.
                 self._desk.remember_starts(())
                 self._start_at = time.monotonic()
-            case {"started": int() as pid}:
-                self._watch.started(pid)
-                self._killing = False
-            case {"ended": int() as code, "said": str() as last}:
-                self._ended(f"was killed by signal {-code}" if code < 0 else f"ended with code {code}", last)
+            case {"ended": None | int() as code, "said": str() as last}:
+                self._ended(_how(code), last)
             case _:
                 LOGGER.error("unknown message to the watchdog", extra={"found": dict(said)})
 
@@ -67,6 +63,7 @@ class Supervision:
         """Ask for what is due; whether that was the last thing."""
         if self._gave_up:
             self._ask({"gave_up": self._gave_up})
+            self._gave_up = ""
             return True
         if self._start_at is not None and time.monotonic() >= self._start_at:
             self._start_at = None
@@ -116,3 +113,9 @@ class Supervision:
     def _of_late(self) -> list[datetime]:
         since = datetime.now(UTC) - timedelta(minutes=self._limits.within_minutes)
         return [at for at in self._desk.starts if at > since]
+
+
+def _how(code: int | None) -> str:
+    if code is None:
+        return "was found dead"
+    return f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"

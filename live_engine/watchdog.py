@@ -13,6 +13,9 @@ JOURNAL = "journal"
 
 DIFFERENCES_SHOWN = 5
 
+MISSING = frozenset({"engine_down", "engine_silent", "engine_absent", "heartbeat_unreadable"})
+"""Kinds that are over when an engine says something, and not before: one that starts has not."""
+
 SETTLING = frozenset({"trader_stopped", "stale_stream", "reconciliation", "reconciliation_late", "unknown_order"})
 """Kinds that are judged only once an engine has had the time to come up."""
 
@@ -101,7 +104,9 @@ def judge_engine(view: EngineView, limits: Limits) -> Judgement:
     """
     missing, status = _missing(view, limits.watchdog), view.status
     if missing is not None or status is None:
-        return Judgement(conditions=() if missing is None else (missing,), unjudged=SETTLING | TOLD | {BLOCKED})
+        found_missing = () if missing is None else (missing,)
+        unknown = MISSING.difference(each.kind for each in found_missing)
+        return Judgement(conditions=found_missing, unjudged=unknown | SETTLING | TOLD | {BLOCKED})
     found = [*_mode(status), *_champion(status), *_journal(status, limits)]
     settled = status.told_at - status.started_at > timedelta(seconds=limits.watchdog.start_seconds)
     if settled:

@@ -1,8 +1,9 @@
-"""The watchdog's process: looks at one account's engine each second, tells people, and asks for a new engine.
+"""The watchdog's process: looks at one account's engine each second, tells people, and has dead engines started again.
 
-By itself, or under systemd, it only judges. Under `helios live` (`--supervised`) it also decides when a dead engine is
-started again: it asks for that on standard output, and hears on standard input what became of it, one JSON object a
-line. So it never holds a trading key: who starts engines has it, and decides nothing.
+Under systemd it only judges: systemd starts what dies. Under `helios live` (`--supervised`) it decides when a dead
+engine is started again, and asks for that on standard output; it hears on standard input what became of it, one JSON
+object a line. So it never holds a trading key: who starts engines has it, and decides nothing. By itself it starts
+engines with what its own environment holds.
 
 Out: `{"ready": true, "account": …}`, `{"start": true}`, `{"kill": true}`, `{"gave_up": "why"}`.
 In: `{"running": null}` to begin with or, by one whose watchdog died, how the engine is; then `{"started": pid}` and
@@ -14,7 +15,6 @@ import argparse
 import asyncio
 import json
 import os
-import signal
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,16 +25,19 @@ from helios_pipeline.adapters.webhook.address import read_webhook
 from helios_pipeline.adapters.webhook.outbox import Outbox
 from helios_pipeline.adapters.webhook.sender import Sender
 from helios_pipeline.core.errors import EngineError, HeliosError, SettingsError
+from helios_pipeline.live_settings import WatchdogSection
 from helios_pipeline.settings import Settings, load_settings
 from live_engine.alert_desk import AlertDesk
+from live_engine.engine_starter import EngineStarter
 from live_engine.engine_watch import EngineWatch
 from live_engine.heartbeat import HEARTBEAT
+from live_engine.keepers import Keeper, LauncherKeeper, OwnKeeper, SystemdKeeper, look_until_told
 from live_engine.logs import start_logs
 from live_engine.redaction import Redactor
-from live_engine.service_manager import notify
+from live_engine.service_manager import is_service, notify
 from live_engine.supervision import Supervision
 from live_engine.venues import VenueChoice, account_id
-from live_engine.watchdog import Limits, judge_engine
+from live_engine.watchdog import Limits
 
 LAST_SECONDS = 10.0
 """For the last alerts to go out, when the watchdog ends; what does not waits in the outbox."""
@@ -50,7 +53,7 @@ def main() -> None:
         account = options.account or _account(settings)
         redactor = Redactor.of_environment(os.environ)
         with start_logs(sys.stderr, process="watchdog", redactor=redactor, common={"account": account}):
-            asyncio.run(_watch(settings, account, redactor, supervised=options.supervised))
+            asyncio.run(_watch(settings, account, redactor, options))
     except HeliosError as error:
         sys.stderr.write(f"helios: {error}\n")
         sys.exit(error.exit_code)
@@ -60,7 +63,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m live_engine.watchdog_main", description="Judge a live engine.")
     parser.add_argument("--config", type=Path, default=Path(os.environ.get("HELIOS_CONFIG", "helios.toml")))
     parser.add_argument("--account", help="Whose engine. Default: the one of helios.toml.")
-    parser.add_argument("--supervised", action="store_true", help="Ask on standard output for engines to be started.")
+    who = parser.add_mutually_exclusive_group()
+    who.add_argument("--supervised", action="store_true", help="Ask on standard output for engines to be started.")
+    who.add_argument("--judge", action="store_true", help="Start none; so it is under systemd in any case.")
     return parser.parse_args()
 
 
@@ -85,7 +90,7 @@ def _account(settings: Settings) -> str:
     return found[0]
 
 
-async def _watch(settings: Settings, account: str, redactor: Redactor, *, supervised: bool) -> None:
+async def _watch(settings: Settings, account: str, redactor: Redactor, options: argparse.Namespace) -> None:
     """Look each second until we are told to stop.
 
     Raises:
@@ -96,7 +101,7 @@ async def _watch(settings: Settings, account: str, redactor: Redactor, *, superv
     webhook = read_webhook(os.environ, settings.watchdog.webhook_format)
     with LockFile(folder / "watchdog.lock") as lock:
         # Under `helios live` an earlier one may be about to end: it has seen that its own is gone.
-        if not await _own(lock, 2 * LAST_SECONDS if supervised else 0.0):
+        if not await _own(lock, 2 * LAST_SECONDS if options.supervised else 0.0):
             raise EngineError(
                 f"watchdog of {account}: expected to be the only one, found that another holds "
                 f"{folder / 'watchdog.lock'}. Stop it first."
@@ -111,8 +116,24 @@ async def _watch(settings: Settings, account: str, redactor: Redactor, *, superv
             reconcile_seconds=settings.live.reconcile_seconds,
             max_copy_lag_seconds=settings.risk_gate.max_copy_lag_seconds,
         )
-        supervision = Supervision(folder, account, desk, watch, settings.watchdog, _ask) if supervised else None
-        await _run(desk, watch, limits, supervision, settings.live.heartbeat_seconds)
+        keeper = _keeper(options, desk, watch, settings.watchdog)
+        _ask({"ready": True, "account": account})
+        notify("READY=1")
+        sending = asyncio.create_task(desk.send())
+        await look_until_told(desk, watch, limits, keeper, settings.live.heartbeat_seconds)
+        await desk.flush(LAST_SECONDS)
+        sending.cancel()
+
+
+def _keeper(options: argparse.Namespace, desk: AlertDesk, watch: EngineWatch, limits: WatchdogSection) -> Keeper:
+    """Who sees to it that there is an engine."""
+    if options.judge or is_service(os.environ, os.getpid()):
+        return SystemdKeeper(desk)
+    folder = watch.path.parent
+    if options.supervised:
+        return LauncherKeeper(Supervision(folder, desk, watch, limits, _ask), sys.stdin)
+    starter = EngineStarter(options.config, folder, os.environ)
+    return OwnKeeper(Supervision(folder, desk, watch, limits, starter.ask), starter)
 
 
 async def _own(lock: LockFile, seconds: float) -> bool:
@@ -121,48 +142,6 @@ async def _own(lock: LockFile, seconds: float) -> bool:
     while not (ours := lock.try_own()) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(LOCK_LOOK_SECONDS)
     return ours
-
-
-async def _run(
-    desk: AlertDesk, watch: EngineWatch, limits: Limits, supervision: Supervision | None, every_seconds: float
-) -> None:
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    tasks = [asyncio.create_task(desk.send())]
-    if supervision is not None:
-        tasks.append(asyncio.create_task(_listen(supervision, stop)))
-    _ask({"ready": True, "account": desk.account})
-    notify("READY=1")
-    try:
-        while not stop.is_set():
-            view = watch.look()
-            if supervision is None:
-                desk.see_epoch(view)
-            elif supervision.act(view):
-                stop.set()
-            desk.see(judge_engine(view, limits))
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), every_seconds)
-        await desk.flush(LAST_SECONDS)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _listen(supervision: Supervision, stop: asyncio.Event) -> None:
-    """Hear what becomes of engines, until the end of standard input."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    while line := await reader.readline():
-        said = json.loads(line)
-        if said.get("stop"):
-            break
-        supervision.hear(said)
-    else:
-        supervision.left_alone()
-    stop.set()
 
 
 def _ask(what: Mapping[str, object]) -> None:

@@ -134,6 +134,7 @@ def test_an_engine_that_has_just_started_is_not_blamed_for_what_takes_time():
 def test_while_an_engine_starts_nothing_is_said():
     assert kinds(view(status=None, watched_seconds=60.0)) == []
     assert kinds(view(status=None, unreadable="half of another version", age_seconds=3.0, watched_seconds=3.0)) == []
+    assert "engine_down" in judge_engine(view(status=None, watched_seconds=60.0), LIMITS).unjudged
 
 
 def test_only_a_process_that_lives_and_has_said_nothing_for_long_is_hung():

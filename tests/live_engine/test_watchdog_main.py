@@ -33,9 +33,14 @@ class Place:
 
     def __init__(self, folder, receiver, processes):
         self.folder, self.receiver, self.processes = folder, receiver, processes
-        write_settings(folder / "helios.toml", SHORT | {"paths.home": "home"})
+        self.configure()
         self.account = folder / "home" / "live" / ACCOUNT
         self.account.mkdir(parents=True)
+        self.variables = {}
+
+    def configure(self, **changes):
+        named = {name.replace("__", "."): value for name, value in changes.items()}
+        write_settings(self.folder / "helios.toml", SHORT | {"paths.home": "home"} | named)
 
     @property
     def environment(self):
@@ -46,7 +51,7 @@ class Place:
             "HELIOS_CONFIG": str(self.folder / "helios.toml"),
             "HELIOS_WEBHOOK_URL": self.receiver.url,
             "HELIOS_WEBHOOK_SECRET": "a-shared-secret",
-        }
+        } | self.variables
 
     def start(self, *arguments):
         process = subprocess.Popen(
@@ -78,11 +83,15 @@ class Place:
         assert json.loads(process.stdout.readline()) == {"ready": True, "account": ACCOUNT}
         return process
 
-    def told(self, number):
-        """Kind, subject and state of the first so many alerts that were taken."""
-        until(lambda: len(self.receiver.taken) >= number)
+    def told(self, number, seconds=30.0):
+        """Kind, subject and state of the first so many alerts; one that came again is known by its id."""
+        until(lambda: len(self.alerts) >= number, seconds)
+        return list(self.alerts.values())[:number]
+
+    @property
+    def alerts(self):
         said = [json.loads(each.body) for each in self.receiver.taken]
-        return [(each["kind"], each["subject"], each["state"]) for each in said[:number]]
+        return {each["alert_id"]: (each["kind"], each["subject"], each["state"]) for each in said}
 
 
 class _Ended:
@@ -158,7 +167,7 @@ def test_a_secret_in_what_the_engine_says_is_in_no_alert_file_or_log(place):
 
 def test_an_engine_that_is_killed_hangs_or_stops_in_good_order_is_told_apart(place):
     killed = place.beat(epoch=1)
-    place.watchdog()
+    place.watchdog("--judge")
     killed.kill()
     killed.wait()
     assert place.told(1) == [("engine_down", "", "raised")]
@@ -180,7 +189,8 @@ def test_an_engine_that_is_killed_hangs_or_stops_in_good_order_is_told_apart(pla
     assert place.told(8)[7] == ("engine_silent", "", "recovered")
 
 
-def test_under_systemd_or_alone_it_never_asks_for_an_engine(place):
+def test_under_systemd_it_starts_no_engine_and_asks_for_none(place):
+    place.variables["INVOCATION_ID"] = "8b5f0f0e"
     engine = place.beat()
     watchdog = place.watchdog()
     engine.kill()
@@ -190,6 +200,7 @@ def test_under_systemd_or_alone_it_never_asks_for_an_engine(place):
 
     out, _ = watchdog.communicate(timeout=30)
     assert (out, watchdog.returncode) == ("", 0)
+    assert not (place.account / "logs").exists()
 
 
 def test_there_is_one_watchdog_for_an_account(place):
@@ -288,3 +299,34 @@ def test_told_to_stop_it_ends_without_a_word(place):
 
     assert watchdog.wait(30) == 0
     assert place.receiver.received == []
+
+
+def test_by_itself_it_starts_engines_and_one_that_never_comes_up_ends_halted(place):
+    place.configure(watchdog__start_seconds=60.0)
+    place.variables["HELIOS_LIVE_DATABASE_URL"] = "postgresql://helios_live:hunter2-hunter2@127.0.0.1:1/helios"
+    engine = place.beat()
+    watchdog = place.watchdog()
+    engine.kill()
+    engine.wait()
+
+    assert place.told(2, 60) == [("engine_down", "", "raised"), ("gave_up", "", "happened")]
+    assert KillSwitch.load(place.account, ACCOUNT, None).mode == "HALTED"
+    said = (place.account / "logs" / "engine.log").read_text()
+    assert said.count("helios: ") == 3
+    assert watchdog.poll() is None
+    alerts = b"".join(each.body for each in place.receiver.taken)
+    assert b"hunter2" not in alerts
+    assert b"ended with code 4" in alerts
+    place.beat(epoch=2)
+    assert place.told(3)[2] == ("engine_down", "", "recovered")
+
+
+def test_an_engine_that_stops_in_good_order_is_left_alone(place):
+    engine = place.beat()
+    place.watchdog()
+    time.sleep(0.3)  # it has seen the engine
+    engine.terminate()
+    engine.wait()
+
+    assert place.told(1) == [("engine_absent", "", "raised")]
+    assert not (place.account / "logs").exists()
