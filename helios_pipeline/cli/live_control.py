@@ -41,7 +41,7 @@ FLATTEN_SECONDS = 90.0
 
 MODES: dict[Command, Mode] = {"halt": "HALTED", "reduce": "REDUCING", "resume": "ACTIVE"}
 
-Why = Annotated[str, typer.Argument(metavar="[WHY]", help="Kept with the mode, for whoever looks next.")]
+Why = Annotated[str, typer.Option("--why", help="Kept with the mode, for whoever looks next.")]
 Account = Annotated[
     str | None,
     typer.Option("--account", help="A folder below $HELIOS_HOME/live. Default: the account that helios.toml trades."),
@@ -50,10 +50,10 @@ Account = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(epilog="Example:  helios halt 'prices look wrong'")(halt)
-    app.command(epilog="Example:  helios reduce 'over the weekend'")(reduce)
-    app.command(epilog="Example:  helios resume 'looked at it, all well'")(resume)
-    app.command(epilog="Example:  helios flatten --yes 'venue is in trouble'")(flatten)
+    app.command(epilog="Example:  helios halt --why 'prices look wrong'")(halt)
+    app.command(epilog="Example:  helios reduce --why 'over the weekend'")(reduce)
+    app.command(epilog="Example:  helios resume --why 'looked at it, all well'")(resume)
+    app.command(epilog="Example:  helios flatten --yes --why 'venue is in trouble'")(flatten)
     app.command(epilog="Example:  helios status --account DYDX-paper")(status)
 
 

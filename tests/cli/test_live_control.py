@@ -116,7 +116,7 @@ def answering(asked, **answer):
 
 
 def test_halting_needs_no_engine_no_database_and_no_folder(helios, tmp_path):
-    outcome = helios("halt", "prices look wrong", HELIOS_DATABASE_URL=NO_DATABASE)
+    outcome = helios("halt", "--why", "prices look wrong", HELIOS_DATABASE_URL=NO_DATABASE)
 
     assert outcome.code == 0
     assert "DYDX-paper: HALTED by " in outcome.out
@@ -131,7 +131,7 @@ def test_halting_needs_no_engine_no_database_and_no_folder(helios, tmp_path):
 def test_a_running_engine_is_told_at_its_socket(helios, folder, command, mode):
     asked = []
     with engine(folder, answering(asked, mode=mode)):
-        outcome = helios(command, "drill")
+        outcome = helios(command, "--why", "drill")
 
     assert outcome.code == 0
     assert [(each.command, each.why) for each in asked] == [(command, "drill")]
@@ -147,7 +147,7 @@ def test_an_engine_that_hangs_is_halted_by_the_file(helios, folder, monkeypatch)
         await asyncio.sleep(1.0)
 
     with engine(folder, hang):
-        outcome = helios("halt", "drill")
+        outcome = helios("halt", "--why", "drill")
         resumed = helios("resume")
 
     assert outcome.code == 0
@@ -171,9 +171,9 @@ def test_resuming_without_an_engine_takes_both_file_and_database(make_home):
     home = make_home()
     folder = home.home / "live" / ACCOUNT
 
-    assert home.run("halt", "drill").code == 0
+    assert home.run("halt", "--why", "drill").code == 0
     switch_of(folder).request_flatten("ops", "leaving")
-    outcome = home.run("resume", "all clear")
+    outcome = home.run("resume", "--why", "all clear")
 
     assert (outcome.code, outcome.err) == (0, "")
     assert "ACTIVE" in outcome.out
@@ -198,7 +198,7 @@ def test_flattening_asks_first_and_shows_what_is_held(helios, folder, monkeypatc
     shown, asked = [], []
 
     with engine(folder, answering(asked, flat=True)):
-        outcome = helios("flatten", "leaving")
+        outcome = helios("flatten", "--why", "leaving")
 
     assert outcome.code == 0
     assert shown == ["Cancel every order and close every position of DYDX-paper?"]
@@ -233,7 +233,7 @@ def test_nothing_is_flattened_without_a_yes(make_home):
 
 
 def test_a_paper_account_without_an_engine_is_halted_and_flattened_by_the_next(helios, folder):
-    outcome = helios("flatten", "leaving", "--yes")
+    outcome = helios("flatten", "--why", "leaving", "--yes")
 
     assert outcome.code == 0
     assert "the engine that starts next flattens it first" in outcome.out

@@ -54,6 +54,7 @@ def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addr
 
     outcome = run_here(
         "flatten",
+        "--why",
         "leaving",
         "--yes",
         folder=tmp_path,
