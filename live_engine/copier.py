@@ -6,6 +6,7 @@ catches up later; the database itself says how far it has come, in the transacti
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -18,6 +19,7 @@ from live_engine.frames import Entry
 from live_engine.segments import COUNTER, Follower, record_of
 
 POLL_SECONDS = 0.25
+ASK_SECONDS = 2.0
 FIRST_BACKOFF_SECONDS = 0.1
 LONGEST_BACKOFF_SECONDS = 5.0
 
@@ -63,7 +65,8 @@ class Copier:
     def lag_seconds(self) -> float:
         """Age of the oldest entry that is not copied; 0 when there is none.
 
-        Until the database has said how far it is, the time since this copier was made.
+        Where the database is away with nothing to copy, the time since that was noticed; and until it has said how far
+        it is, the time since this copier was started.
         """
         since = self._behind_since
         return 0.0 if since is None else max(0.0, (datetime.now(UTC) - since).total_seconds())
@@ -112,6 +115,7 @@ class Copier:
             account = _account(self._folder)
             after, positions = self._begin(store, account)
             follower = Follower(self._folder, after)
+            asked_at = time.monotonic()
             while True:
                 self._news.clear()
                 entries = follower.read()
@@ -120,7 +124,9 @@ class Copier:
                 self._all_copied()
                 if self._stopping.is_set():
                     return
-                self._news.wait(POLL_SECONDS)
+                if not self._news.wait(POLL_SECONDS) and time.monotonic() > asked_at + ASK_SECONDS:
+                    store.positions(account)  # with nothing to copy, a database that is away would not be noticed
+                    asked_at = time.monotonic()
         finally:
             store.close()
 

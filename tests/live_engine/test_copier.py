@@ -190,6 +190,21 @@ def test_a_log_that_is_damaged_is_told(database, journal, copier_of):
     assert copier.lag_seconds > 0
 
 
+def test_a_database_that_goes_away_with_nothing_to_copy_is_noticed(database, journal, copier_of):
+    copier = copier_of(journal)
+    copier.start()
+    until(lambda: copier.copied_sequence == journal.sequence and copier.lag_seconds == 0)
+    name = database.urls.owner.rpartition("/")[2]
+    elsewhere = database.urls.owner.replace(f"/{name}", "/postgres")
+    with psycopg.connect(elsewhere, autocommit=True) as connection:
+        connection.execute(f"alter database {name} allow_connections false".encode())
+        connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+        until(lambda: copier.lag_seconds > 0.5)
+        connection.execute(f"alter database {name} allow_connections true".encode())
+
+    until(lambda: copier.lag_seconds == 0 and copier.trouble is None)
+
+
 def test_an_unreachable_database_makes_the_lag_grow_from_the_start(journal):
     def connect():
         raise DatabaseError("nobody there")

@@ -6,9 +6,10 @@ from typing import cast
 from helios_pipeline.adapters.postgres.session import lasting, transaction
 from helios_pipeline.core.errors import EngineError
 
-LEASE_SECONDS = 30.0
-"""A lease that was not renewed for so long may be taken by another machine; one of the same home waits for nothing,
-since it holds that home's lock."""
+LEASE_SECONDS = 360.0
+"""A lease that was not renewed for so long may be taken by another machine: longer than an engine that can't reach
+PostgreSQL goes on entering (`max_copy_lag_seconds`). One of the same home waits for nothing, since it holds that home's
+lock."""
 
 ACQUIRE = """
 insert into engine_leases as held (account, epoch, holder, home, acquired_at, renewed_at, expires_at)
