@@ -112,8 +112,8 @@ def show_positions(told: EngineStatus) -> None:
     shown = table("Positions", "instrument", "quantity", "entry", "mark", "stop", "unrealised", "last decision")
     for market in told.markets:
         prices = (market.entry_price, market.mark_price, market.stop_price)
-        cells = ("" if price is None else f"{price:f}" for price in prices)
-        shown.add_row(
-            market.instrument_id, f"{market.quantity:+f}", *cells, f"{market.unrealised:+,.2f}", escape(market.outcome)
-        )
+        cells = ("" if price is None else f"{price:.8g}" for price in prices)
+        held = f"{market.quantity:+f}" if market.quantity else "flat"
+        profit = f"{market.unrealised:+,.2f}" if market.quantity else ""
+        shown.add_row(market.instrument_id, held, *cells, profit, escape(market.outcome))
     out.print(shown)
