@@ -3,6 +3,7 @@
 from collections import Counter
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -55,6 +56,7 @@ def some_faults():
         seed=st.integers(0, 10**6),
         thin=st.sampled_from([0.0, 0.5, 1.0]),
         denied=st.sampled_from([0.0, 0.3]),
+        cut=st.sampled_from([0.0, 0.5]),
     )
 
 
@@ -219,9 +221,10 @@ def test_blocked_entries_are_recorded_with_their_reason_and_exits_go_on():
     run.close()
 
 
-def test_a_position_is_protected_in_the_size_that_is_held_at_every_moment():
+@pytest.mark.parametrize("faults", [Faults(seed=1, thin=0.8), Faults(seed=1, cut=0.6)], ids=["thin", "cut"])
+def test_a_position_is_protected_in_the_size_that_is_held(faults):
     inputs = make_inputs(11, symbols=TWO, count=BARS)
-    run = RecordedRun(inputs, BUSY, faults=Faults(seed=1, thin=0.8))
+    run = RecordedRun(inputs, BUSY, faults=faults)
     seen = 0
 
     for _ in range(BARS - 1):
@@ -234,6 +237,23 @@ def test_a_position_is_protected_in_the_size_that_is_held_at_every_moment():
         assert run.open_stops == held
         seen += len(held)
     assert seen > 20
+    run.close()
+
+
+def test_an_exit_of_which_a_part_was_cancelled_is_sent_again_with_a_new_id_for_the_rest():
+    run = RecordedRun(make_inputs(3, symbols=TWO, count=BARS), BUSY, faults=Faults(seed=2, cut=0.6)).go(BARS)
+    orders = {str(order.client_order_id): order for order in run.engine.cache.orders()}
+    exits = [record for record in run.desk.records if isinstance(record, Intent) and record.purpose == "exit"]
+
+    again = 0
+    for before, after in pairwise(exits):
+        cut = orders[before.client_order_id]
+        if cut.status_string() == "CANCELED" and after.instrument_id == before.instrument_id:
+            again += 1
+            assert after.quantity == before.quantity - cut.filled_qty.as_decimal()
+            assert after.intended_at - before.intended_at >= timedelta(seconds=1)
+            assert after.client_order_id != before.client_order_id
+    assert again > 3
     run.close()
 
 
