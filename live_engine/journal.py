@@ -17,6 +17,7 @@ from helios_pipeline.core.canonical import from_document, to_document
 from helios_pipeline.core.errors import JournalError, ManifestError
 from helios_pipeline.core.trading import RECORD_KINDS, BarDifference, InferredFill, JournalRecord, Reconciliation
 from helios_pipeline.core.venues import AccountHistory
+from helios_pipeline.execution.amounts import check_amounts
 from helios_pipeline.execution.books import Books, NaturalKey, natural_key
 from live_engine.client_order_ids import ClientOrderIds, highest_id
 from live_engine.frames import Entry
@@ -207,6 +208,7 @@ class Journal:
             raise JournalError(
                 f"journal of {self.account}: expected a record of that account, found one of {record.account}."
             )
+        check_amounts(record)
         try:
             return to_document(record)
         except ManifestError as error:

@@ -22,6 +22,13 @@ PLAIN = {
 }
 
 
+OF_ITS_OWN = {
+    "account": st.just(ACCOUNT),
+    "side": st.sampled_from([-1, 1]),
+    "quantity": st.decimals("1e-9", 10**12, places=9),
+}
+
+
 def values(kind) -> st.SearchStrategy:
     """Any value of a field's type."""
     origin = get_origin(kind)
@@ -37,8 +44,11 @@ def values(kind) -> st.SearchStrategy:
 def records_of(kind) -> st.SearchStrategy:
     """Any record of a kind, of one account."""
     types = get_type_hints(kind)
-    own = {field.name: values(types[field.name]) for field in fields(kind)}
-    return st.builds(kind, **{**own, "account": st.just(ACCOUNT)})
+    own = {
+        field.name: OF_ITS_OWN[field.name] if field.name in OF_ITS_OWN else values(types[field.name])
+        for field in fields(kind)
+    }
+    return st.builds(kind, **own)
 
 
 any_record = st.one_of(*map(records_of, RECORD_KINDS.values()))

@@ -103,6 +103,15 @@ def test_records_of_another_account_and_without_a_spelling_are_refused_and_harm_
     with pytest.raises(JournalError, match="UTF-8"):
         journal.append(replace(transfer("t", 1), reason="\ud800"))
 
+    with pytest.raises(
+        JournalError, match=r"Transfer\.amount: expected a finite amount of at most 100 digits on either"
+    ):
+        journal.append(transfer("t", "1e900"))
+    with pytest.raises(
+        JournalError, match="expected side −1 or \\+1 and a positive quantity, found side 1, quantity 0"
+    ):
+        journal.append(fill(1, 1, "0", "1"))
+
     assert journal.failure is None
     assert journal.append(transfer("t", 1)) == 2
 
