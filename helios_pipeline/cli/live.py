@@ -14,6 +14,8 @@ from helios_pipeline.cli.live_audience import Follower, LineFollower, LogFile, P
 from helios_pipeline.cli.live_environment import engine_environment, watchdog_environment
 from helios_pipeline.cli.live_launcher import Launcher, LiveProcesses
 from helios_pipeline.cli.terminal import State, err, open_database, out, settings_of
+from helios_pipeline.core.errors import EngineError
+from live_engine.home_lock import home_holder
 from live_engine.service_manager import is_service
 from live_engine.venues import VenueChoice, account_id
 
@@ -45,6 +47,8 @@ def live(
     alone = is_service(os.environ, os.getpid()) or not watchdog
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop is a person's Ctrl-C
     folder = settings.home / "live" / account
+    if (holder := home_holder(folder)) is not None:
+        raise EngineError(f"{account}: expected no engine of this home, found {holder}. Stop that one first.")
     with open_database(settings) as database, _follower(folder, plain=plain) as follower:
         network = settings.live.network
         follower.tell(f"{account} on {network}: {REAL[network]}. {database.describe}.")

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from live_engine.heartbeat import HEARTBEAT
+from live_engine.home_lock import HomeLock
 from live_engine.kill_switch import KillSwitch
 from tests.adapters.webhook.receiver import Receiver
 from tests.helios_home import ROOT, write_settings
@@ -303,7 +304,7 @@ def test_told_to_stop_it_ends_without_a_word(place):
 
 def test_by_itself_it_starts_engines_and_one_that_never_comes_up_ends_halted(place):
     place.configure(watchdog__start_seconds=60.0)
-    place.variables["HELIOS_LIVE_DATABASE_URL"] = "postgresql://helios_live:hunter2-hunter2@127.0.0.1:1/helios"
+    lock = HomeLock.take(place.account)  # so that an engine says what is wrong, and ends
     engine = place.beat()
     watchdog = place.watchdog()
     engine.kill()
@@ -315,8 +316,9 @@ def test_by_itself_it_starts_engines_and_one_that_never_comes_up_ends_halted(pla
     assert said.count("helios: ") == 3
     assert watchdog.poll() is None
     alerts = b"".join(each.body for each in place.receiver.taken)
-    assert b"hunter2" not in alerts
-    assert b"ended with code 4" in alerts
+    assert b"ended with code 9: " in alerts
+    assert b"expected to be the only engine of this home" in alerts
+    lock.close()
     place.beat(epoch=2)
     assert place.told(3)[2] == ("engine_down", "", "recovered")
 
