@@ -8,6 +8,7 @@ exit's, in the size of what is held.
 """
 
 from collections import Counter
+from functools import partial
 
 from nautilus_trader.common.component import TimeEvent
 from nautilus_trader.core.message import Event
@@ -111,8 +112,7 @@ class MeanReversionStrategy(Strategy):
         boundary = bar.ts_event
         if not self._take_bar(bar):
             return
-        complete = all(market.closed_at == boundary for market in self.markets)
-        if complete or any(market.decided_at >= boundary for market in self.markets):
+        if self._is_complete(boundary) or any(market.decided_at >= boundary for market in self.markets):
             self._decide_at(boundary, missing=False)
 
     def on_order_filled(self, event: OrderFilled) -> None:
@@ -161,17 +161,24 @@ class MeanReversionStrategy(Strategy):
         if since == begun:
             return
         missed = self._desk.missed_bars(since)
+        newest = max((bar.ts_event for bar in missed), default=since)
         for boundary in range(since + self.config.interval_ns, begun + 1, self.config.interval_ns):
             for bar in missed:
                 if bar.ts_event == boundary:
                     self._take_bar(bar)
-            # The newest bars may still be on their way.
-            late = self.clock.timestamp_ns() >= boundary + self.config.late_ns
-            complete = all(market.closed_at == boundary for market in self.markets)
-            if complete or late:
-                self._decide_at(boundary, missing=late)
-            else:
-                self.clock.set_time_alert_ns("late-at-start", boundary + self.config.late_ns, self._on_late)
+            if boundary <= newest:
+                self._decide_at(boundary, missing=boundary < newest or self._is_complete(boundary))
+        # Bars that closed while history was asked for are still on their way: they get the time that a late bar has.
+        until = self.clock.timestamp_ns() + self.config.late_ns
+        for boundary in range(newest, begun + 1, self.config.interval_ns):
+            if any(market.decided_at < boundary for market in self.markets):
+                self.clock.set_time_alert_ns(f"newest-{boundary}", until, partial(self._give_up, boundary))
+
+    def _give_up(self, boundary: int, _: TimeEvent) -> None:
+        self._decide_at(boundary, missing=True)
+
+    def _is_complete(self, boundary: int) -> bool:
+        return all(market.closed_at == boundary for market in self.markets)
 
     def _take_bar(self, bar: Bar) -> bool:
         """Note a closed bar; False for one that is known."""
@@ -183,19 +190,29 @@ class MeanReversionStrategy(Strategy):
         return True
 
     def _decide_at(self, boundary: int, *, missing: bool) -> None:
-        """Every market decides once a boundary; exits are sent, then entries, strongest first.
+        """Every market that can decides a boundary, once; none is left out.
 
         Args:
             boundary: in nanoseconds.
             missing: whether markets without a bar decide too.
         """
-        due = [
+        due = self._due(boundary, missing=missing)
+        if not due:
+            return
+        first = min(market.decided_at for market in due) + self.config.interval_ns
+        for earlier in range(first, boundary, self.config.interval_ns):
+            self._decide_together(self._due(earlier, missing=True), earlier)
+        self._decide_together(due, boundary)
+
+    def _due(self, boundary: int, *, missing: bool) -> list[MarketBook]:
+        return [
             market
             for market in self.markets
             if market.decided_at < boundary and (missing or market.closed_at == boundary)
         ]
-        if not due:
-            return
+
+    def _decide_together(self, due: list[MarketBook], boundary: int) -> None:
+        """Exits are sent, then entries, strongest first."""
         for market in due:
             market.decided_at = boundary
         if boundary == self.config.last_boundary_ns:

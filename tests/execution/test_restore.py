@@ -168,6 +168,27 @@ def test_bars_missed_while_it_was_down_are_decided_late_and_only_reduce():
     run.close()
 
 
+@pytest.mark.parametrize("comes", [True, False])
+def test_a_bar_that_closed_while_history_was_asked_for_is_waited_for(comes):
+    run = RecordedRun(make_inputs(7, symbols=TWO, count=BARS), BUSY, late_ns=30 * SECOND).go(40).stop().go(5)
+    known, coming = run.bars(39, 43), run.bars(43, 44)
+    newest = coming[0].ts_event
+
+    run.restart(known)
+    at_start = {nanoseconds(each.closed_at) for each in run.desk.decisions}
+    for bar in coming if comes else ():
+        run.strategy.handle_bar(bar)
+    run.go(2)
+
+    decided = {nanoseconds(each.closed_at): each for each in run.desk.decisions}
+    assert newest not in at_start
+    assert newest - 900 * SECOND in at_start
+    assert (decided[newest].close is not None) == comes
+    assert decided_once(run)
+    assert len(decided) == len(run.desk.decisions) / 2 == 46
+    run.close()
+
+
 def test_an_exit_that_was_decided_and_not_sent_is_sent_after_the_restart():
     inputs = make_inputs(7, symbols=TWO, count=BARS)
     run = RecordedRun(inputs, BUSY)
