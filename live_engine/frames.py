@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from helios_pipeline.core.canonical import canonical_bytes
+from helios_pipeline.core.canonical import document_bytes
 from helios_pipeline.core.errors import JournalError
 
 MARKER = b"HLG1"
@@ -50,14 +50,14 @@ def encode_entry(entry: Entry) -> bytes:
     """The bytes of an entry in its file.
 
     Raises:
-        ManifestError: a number is not finite, or a text is none that UTF-8 can hold.
+        ManifestError: a text is none that UTF-8 can hold.
     """
-    payload = canonical_bytes(
+    payload = document_bytes(
         {
             "sequence": entry.sequence,
             "epoch": entry.epoch,
             "durable": entry.durable,
-            "at": entry.journalled_at,
+            "at": entry.journalled_at.isoformat(),
             "kind": entry.kind,
             "record": entry.document,
         }

@@ -100,7 +100,7 @@ class WriteAheadLog:
 
         Raises:
             JournalError: the disk refuses, now or earlier.
-            ManifestError: the document has no canonical form; nothing is written.
+            ManifestError: a text is none that UTF-8 can hold; nothing is written.
         """
         self._refuse_after_failure()
         entry = Entry(

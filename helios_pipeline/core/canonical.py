@@ -45,7 +45,16 @@ def canonical_bytes(value: object) -> bytes:
     Raises:
         ManifestError: as `to_document`.
     """
-    text = json.dumps(to_document(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return document_bytes(to_document(value))
+
+
+def document_bytes(document: object) -> bytes:
+    """As `canonical_bytes`, of what `to_document` returned.
+
+    Raises:
+        ManifestError: a text is none that UTF-8 can hold.
+    """
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     try:
         return text.encode()
     except UnicodeEncodeError as error:

@@ -67,7 +67,7 @@ def test_a_document_without_a_spelling_leaves_the_log_as_it_was(folder):
     wal = WriteAheadLog.open(folder)
 
     with pytest.raises(ManifestError):
-        wal.write(1, "test", float("nan"))
+        wal.write(1, "test", "\ud800")
 
     assert wal.write(1, "test", 1) == 1
     wal.close()
