@@ -31,6 +31,8 @@ from tests.live_engine.venue_contract.case import VenueCase
 SECONDS = 40.0
 """In which whatever a test waits for has come."""
 
+ENDS = ("OrderFilled", "OrderCanceled", "OrderRejected", "OrderExpired", "OrderDenied")
+
 
 class Told(NamedTuple):
     """An event as the strategy heard it, and what the journal knew at that moment."""
@@ -147,8 +149,9 @@ class Engine:
         return f"positions {books.positions}, orders {orders}"
 
     def has_ended(self, client_order_id: str) -> bool:
-        line = self.journal.books.orders.get(client_order_id)
-        return line is not None and line.state in CLOSED
+        """Whether its end is journalled and told: the one comes before the other."""
+        line, told = self.journal.books.orders.get(client_order_id), self.trader.of(client_order_id)
+        return line is not None and line.state in CLOSED and bool(told) and told[-1] in ENDS
 
     def quantity(self) -> Decimal:
         return self.journal.books.quantity(self.case.instrument_id)
