@@ -69,8 +69,6 @@ def test_a_record_of_any_kind_is_stored_to_the_last_digit(database, copy, kind):
                 if isinstance(wanted, tuple):
                     wanted = [each.replace("\0", "\ufffd") if isinstance(each, str) else each for each in wanted]
                 assert value == wanted
-                if isinstance(wanted, Decimal):
-                    assert str(value) == str(wanted) or value == wanted == 0 or "E" in str(wanted)
         assert found
 
     stored()
