@@ -20,6 +20,7 @@ OPENING = "opening"
 _BEFORE = timedelta(milliseconds=1)
 _READ_AGAIN = timedelta(days=1)
 """Before the newest fill that a journal knows; everything is read every few seconds, so nothing older is missing."""
+_PAYMENTS_READ_AGAIN = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class AccountLedger:
         opening: the balance the journal begins with; nothing booked at or before it counts. None before the first
             start.
         known_since: everything booked at or before it was read in an earlier life; None for nothing.
+        newest_payment: when the newest known funding payment was booked; None for none.
     """
 
     account: str
@@ -44,6 +46,7 @@ class AccountLedger:
     closed: dict[str, OrderState] = field(default_factory=dict)
     opening: Transfer | None = None
     known_since: datetime | None = None
+    newest_payment: datetime | None = None
     _filled: dict[str, Decimal] = field(default_factory=dict)
     _owners: dict[str, str] = field(default_factory=dict)
     _others: set[tuple[str, object]] = field(default_factory=set)
@@ -59,12 +62,26 @@ class AccountLedger:
                 ledger.closed[event.client_order_id] = event.state
         for fill in history.fills:
             ledger._count(fill)
-        ledger._others |= {_payment_key(each) for each in history.funding}
+        for payment in history.funding:
+            ledger._note_payment(payment)
         for transfer in history.transfers:
             ledger._note_transfer(transfer)
         newest = max((fill.filled_at for fill in history.fills), default=None)
         ledger.known_since = None if newest is None else newest - _READ_AGAIN
         return ledger
+
+    @property
+    def known_until(self) -> datetime | None:
+        """Nothing that was booked at or before it need be read again; None for nothing."""
+        opened = self.opening.transferred_at if self.opening is not None else None
+        return max(filter(None, (opened, self.known_since)), default=None)
+
+    @property
+    def payments_known_until(self) -> datetime | None:
+        """The same of funding payments, which are listed in order, but later than they are booked."""
+        if self.newest_payment is None:
+            return self.known_until
+        return self.newest_payment - _PAYMENTS_READ_AGAIN
 
     def name_orders(self, address: str, subaccount: int, markets: dict[str, Market]) -> None:
         """Learn what the venue calls the orders of all intents, whichever kind they became there."""
@@ -100,7 +117,7 @@ class AccountLedger:
         for payment in payments:
             if _payment_key(payment) not in self._others and self._counts(payment.settled_at):
                 self.sink.append(payment)
-                self._others.add(_payment_key(payment))
+                self._note_payment(payment)
 
     def take_transfers(self, transfers: Iterable[Transfer]) -> None:
         """Journal the transfers that are news."""
@@ -143,6 +160,10 @@ class AccountLedger:
     def _count(self, fill: VenueFill) -> None:
         self.fills[fill.venue_fill_id] = fill
         self._filled[fill.venue_order_id] = self.filled(fill.venue_order_id) + fill.quantity
+
+    def _note_payment(self, payment: FundingPayment) -> None:
+        self._others.add(_payment_key(payment))
+        self.newest_payment = max(self.newest_payment or payment.settled_at, payment.settled_at)
 
     def _note_transfer(self, transfer: Transfer) -> None:
         if transfer.transfer_id == OPENING:

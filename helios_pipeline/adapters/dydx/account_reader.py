@@ -1,9 +1,10 @@
 """An account as the indexer has it at one block, read by REST alone.
 
-`quote_balance` is the subaccount's USDC as served. The chain books funding into it when a position is next touched; the
-indexer serves it as if that had been done at once (comlink, `adjustUSDCAssetPosition`), so a settlement is in the
-balance from its block on. Its row in `fundingPayments` is read with it. A venue whose rows have more digits than
-a USDC has (millionths) rounds when it books: each such row may differ from the balance by less than a millionth.
+`quote_balance` is the subaccount's USDC with exactly the funding that is listed in `fundingPayments`. The chain books
+funding when a position is next touched; the indexer serves the balance as if that had been done in the block of the
+settlement (comlink, `adjustUSDCAssetPosition`), and lists the payment later: what is not listed yet is taken out again.
+Where listed payments have more digits than a USDC has (millionths), the chain rounds what it books: of a position that
+is closed, each of them may then differ from the balance by less than a millionth.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from helios_pipeline.adapters.dydx.account_records import (
 )
 from helios_pipeline.adapters.dydx.addresses import DydxAddresses
 from helios_pipeline.adapters.dydx.indexer import DydxIndexer, read_instant
+from helios_pipeline.adapters.dydx.unlisted_funding import first_height, unlisted_funding
 from helios_pipeline.core.errors import UnreachableError
 from helios_pipeline.core.venues import VenueAccount
 
@@ -95,6 +97,15 @@ def _read_rows(
     if subaccount is None:
         return empty
     wanted = booked_after(since)
+    oldest = first_height(subaccount)
+    # Those of open positions are read from their beginning, to see what is not listed yet.
+    listed = [
+        row
+        for row in indexer.funding_payments(
+            lambda row: wanted(row) or (oldest is not None and int(row["createdAtHeight"]) >= oldest)
+        )
+        if int(row["createdAtHeight"]) <= height
+    ]
 
     def kept(rows: list[Json]) -> list[Json]:
         return [row for row in rows if int(row["createdAtHeight"]) <= height]
@@ -102,11 +113,11 @@ def _read_rows(
     return replace(
         empty,
         fills=tuple(read_fill(row, account, owner) for row in reversed(kept(indexer.fills(wanted)))),
-        funding=tuple(read_payments(kept(indexer.funding_payments(wanted)), account)),
+        funding=tuple(read_payments([row for row in listed if wanted(row)], account)),
         transfers=tuple(read_transfer(row, account) for row in reversed(kept(indexer.transfers(wanted)))),
         open_orders=tuple(read_order(row) for row in indexer.open_orders()),
         positions=read_positions(subaccount),
-        quote_balance=read_quote_balance(subaccount),
+        quote_balance=read_quote_balance(subaccount) - unlisted_funding(subaccount, listed),
     )
 
 

@@ -80,18 +80,18 @@ def read_fresh(indexer: DydxIndexer, account: str, owner: Owner, start: ReadFrom
     return Fresh(height=height, fills=fills, orders=shown)
 
 
-def read_whole(indexer: DydxIndexer, account: str, start: ReadFrom) -> Whole:
+def read_whole(indexer: DydxIndexer, account: str, payments: ReadFrom, transfers: ReadFrom) -> Whole:
     """Funding payments, transfers, money and clock."""
-    payments = read_payments(indexer.funding_payments(start.wants()), account)
-    transfers = tuple(read_transfer(row, account) for row in reversed(indexer.transfers(start.wants())))
+    paid = read_payments(indexer.funding_payments(payments.wants()), account)
+    moved = tuple(read_transfer(row, account) for row in reversed(indexer.transfers(transfers.wants())))
     subaccount = indexer.subaccount()
     asked = datetime.now(UTC)
     venue = indexer.time()
     ours = asked + (datetime.now(UTC) - asked) / 2
     markets = indexer.markets()
     return Whole(
-        payments=tuple(payments),
-        transfers=transfers,
+        payments=tuple(paid),
+        transfers=moved,
         subaccount=subaccount,
         skew_ms=(venue - ours).total_seconds() * 1_000,
         oracle_prices=read_oracle(markets),

@@ -7,14 +7,13 @@ that is behind the indexer is replaced. Nothing here knows NautilusTrader.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, Protocol
 
 from helios_pipeline.adapters.dydx.account_ledger import AccountLedger
+from helios_pipeline.adapters.dydx.account_listener import AccountListener
 from helios_pipeline.adapters.dydx.account_reader import read_account
 from helios_pipeline.adapters.dydx.account_records import read_fill, read_order
 from helios_pipeline.adapters.dydx.addresses import DydxAddresses
@@ -29,7 +28,9 @@ from helios_pipeline.adapters.dydx.catch_up import (
 )
 from helios_pipeline.adapters.dydx.indexer import DydxIndexer
 from helios_pipeline.adapters.dydx.market import Market, read_market
+from helios_pipeline.adapters.dydx.oracle_prices import OraclePrices
 from helios_pipeline.adapters.dydx.order_ids import OrderFlags
+from helios_pipeline.adapters.dydx.pace import Due, Pace
 from helios_pipeline.adapters.dydx.restored_orders import foreign_orders
 from helios_pipeline.adapters.dydx.stream import DydxStream, Heard
 from helios_pipeline.adapters.dydx.working_orders import Verdict, WorkingOrder, judge, read_shown
@@ -37,52 +38,12 @@ from helios_pipeline.core.errors import UnreachableError, VenueError
 from helios_pipeline.core.trading import VenueFill
 from helios_pipeline.core.venues import VenueOrder
 
-type Json = dict[str, Any]
-
-URGENT_SECONDS = 1.0
-"""Between two questions for the fate of an order."""
-WHOLE_SECONDS = 5.0
-"""Between two readings of everything."""
-HURRIED_SECONDS = 1.5
-"""Between two readings of everything when news hurry."""
-_SILENT_SECONDS = 3.0
-_NEWS_SECONDS = 0.05
+_LOOK_SECONDS, _NEWS_SECONDS = 0.5, 0.05
+_SILENT_SECONDS, _RENEW_SECONDS = 3.0, 5.0
 _BEHIND_BLOCKS = 5
 """An indexer that is further behind the chain does not know its height: then the validator is asked for it."""
-_RENEW_SECONDS = 5.0
-
-
-class AccountListener(Protocol):
-    """Who is told what became of the account; everything that is told is in the journal already."""
-
-    def filled(self, fill: VenueFill) -> None:
-        """A fill that was not told before."""
-
-    def accepted(self, order: WorkingOrder) -> None:
-        """The venue has an order."""
-
-    def gone(self, order: WorkingOrder) -> None:
-        """What is not filled of an order never will be."""
-
-    def cancel_failed(self, order: WorkingOrder) -> None:
-        """A cancel was in no block, and the order still works."""
-
-    def money(self, subaccount: Json) -> None:
-        """The subaccount as it is now."""
-
-    def passed(self) -> None:
-        """Another look was taken, whether or not there was news."""
-
-    def warn(self, text: str) -> None:
-        """Something is not as it should be, and is tried again."""
-
-
-@dataclass(frozen=True, slots=True)
-class OraclePrice:
-    """A price and when it was read, monotonic seconds."""
-
-    price: Decimal
-    read_at: float
+_SAFE_BLOCKS = 2
+"""Another machine of the indexer may answer the next question, and be so far behind the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +63,7 @@ class AccountFollower:
         foreign: open orders as the venue had them at the start, by venue order id.
         height, height_at: the newest block and when it became known, monotonic seconds.
         clock_skew_ms: how far the venue's clock is ahead of ours.
-        oracle: prices by ticker.
+        oracle: the chain's own prices.
         stream: the WebSocket.
     """
 
@@ -127,14 +88,14 @@ class AccountFollower:
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dydx indexer")
         self._woken = asyncio.Event()
         self._read_height, self._stream_height = 0, 0
-        self._whole_height, self._whole_at = 0, 0.0
-        self._next_whole = self._next_fresh = self._next_renewal = 0.0
+        self._whole_height, self._next_renewal = 0, 0.0
+        self._pace = Pace()
         self.markets: dict[str, Market] = {}
         self.working: dict[str, WorkingOrder] = {}
         self.foreign: dict[str, VenueOrder] = {}
         self.height, self.height_at = 0, time.monotonic()
         self.clock_skew_ms = 0.0
-        self.oracle: dict[str, OraclePrice] = {}
+        self.oracle = OraclePrices()
         self.stream = DydxStream(addresses.ws, f"{address}/{addresses.subaccount}", self._hear)
 
     async def start(self) -> None:
@@ -171,7 +132,7 @@ class AccountFollower:
         Raises:
             UnreachableError: the indexer does not answer.
         """
-        self._take_prices(read_oracle(await self._ask(self._indexer.markets)))
+        self.oracle.take(read_oracle(await self._ask(self._indexer.markets)))
 
     async def run(self) -> None:
         """Follow the account until cancelled."""
@@ -194,11 +155,16 @@ class AccountFollower:
     def follow(self, order: WorkingOrder) -> None:
         """Ask for the fate of an order from now on."""
         self.working[order.venue_order_id] = order
-        self._next_fresh = time.monotonic() + URGENT_SECONDS
+        self._pace.asked(time.monotonic())
 
     def wake(self) -> None:
         """Look again now."""
-        self._next_fresh = 0.0
+        self._pace.next_fresh = 0.0
+        self._woken.set()
+
+    def read_soon(self) -> None:
+        """Read everything soon."""
+        self._pace.hurry(time.monotonic())
         self._woken.set()
 
     async def catch_up(self, *, whole: bool) -> None:
@@ -207,27 +173,25 @@ class AccountFollower:
         Raises:
             UnreachableError: the indexer does not answer.
         """
-        ledger, owner = self._ledger, self._ledger.owner
-        since = ledger.opening.transferred_at if ledger.opening is not None else None
-        since = max(filter(None, (since, ledger.known_since)), default=None)
+        ledger, since = self._ledger, self._ledger.known_until
         start = ReadFrom(height=max(0, self._read_height - OVERLAP_BLOCKS), since=since)
         asked = [order.venue_order_id for order in self.working.values() if whole or order.is_urgent]
-        self._next_fresh = time.monotonic() + URGENT_SECONDS
-        self._take_fresh(await self._ask(lambda: read_fresh(self._indexer, ledger.account, owner, start, asked)))
+        self._pace.asked(time.monotonic())
+        self._take_fresh(await self._ask(lambda: read_fresh(self._indexer, ledger.account, ledger.owner, start, asked)))
         if whole:
-            start_whole = ReadFrom(height=max(0, self._whole_height - OVERLAP_BLOCKS), since=start.since)
             height = self._read_height
-            self._take_whole(await self._ask(lambda: read_whole(self._indexer, ledger.account, start_whole)))
+            transfers = ReadFrom(height=max(0, self._whole_height - OVERLAP_BLOCKS), since=since)
+            payments = ReadFrom(height=0, since=ledger.payments_known_until)
+            self._take_whole(await self._ask(lambda: read_whole(self._indexer, ledger.account, payments, transfers)))
             self._whole_height = height
-            self._whole_at = time.monotonic()
-            self._next_whole = self._whole_at + WHOLE_SECONDS
+            self._pace.read_whole(time.monotonic())
 
     async def _ask[T](self, read: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._worker, read)
 
     async def _pause(self) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(URGENT_SECONDS / 2):
+            async with asyncio.timeout(_LOOK_SECONDS):
                 await self._woken.wait()
         # What comes with this news is taken together.
         await asyncio.sleep(_NEWS_SECONDS)
@@ -238,20 +202,26 @@ class AccountFollower:
         now = time.monotonic()
         silent = now - (self.stream.heard_at or 0.0) > _SILENT_SECONDS
         behind = self.height - self._read_height > _BEHIND_BLOCKS
-        urgent = silent or behind or any(order.is_urgent for order in self.working.values())
-        whole = now >= self._next_whole
-        if not whole and not (urgent and now >= self._next_fresh):
+        due = self._pace.due(now, urgent=silent or behind or any(each.is_urgent for each in self.working.values()))
+        if due is Due.NOTHING:
             return
-        try:
-            if whole or behind:
-                self._see_height(await self._ask(self._chain_height))
-            await self.catch_up(whole=whole)
-        except (UnreachableError, VenueError) as error:
-            self._next_fresh = time.monotonic() + URGENT_SECONDS
-            self._listener.warn(str(error))
+        if due is Due.WHOLE or behind:
+            await self._try(self._see_chain())
+        await self._try(self.catch_up(whole=due is Due.WHOLE))
         if silent and self._read_height > self._stream_height and now >= self._next_renewal:
             self._next_renewal = now + _RENEW_SECONDS
             self.stream.renew()
+
+    async def _try(self, reading: Coroutine[None, None, None]) -> None:
+        """Read; what fails is said, and read again later."""
+        try:
+            await reading
+        except (UnreachableError, VenueError) as error:
+            self._pace.asked(time.monotonic())
+            self._listener.warn(str(error))
+
+    async def _see_chain(self) -> None:
+        self._see_height(await self._ask(self._chain_height))
 
     def _hear(self, heard: Heard) -> None:
         """Take what the stream says."""
@@ -259,7 +229,7 @@ class AccountFollower:
             if heard.height is not None:
                 self._stream_height = heard.height
                 self._see_height(heard.height)
-            self._take_prices(heard.oracle_prices)
+            self.oracle.take(heard.oracle_prices)
             self._hear_account(heard)
         except (VenueError, KeyError, ValueError) as error:
             self._listener.warn(
@@ -278,16 +248,11 @@ class AccountFollower:
         if heard.gap or heard.other or heard.fills:
             self.read_soon()
 
-    def read_soon(self) -> None:
-        """Read everything soon, but not with every message of a stream that loses many."""
-        self._next_whole = min(self._next_whole, max(time.monotonic(), self._whole_at + HURRIED_SECONDS))
-        self._woken.set()
-
     def _take_fresh(self, fresh: Fresh) -> None:
         self._see_height(fresh.height)
         for fill in fresh.fills:
             self._take_fill(fill)
-        self._read_height = max(self._read_height, fresh.height)
+        self._read_height = max(self._read_height, fresh.height - _SAFE_BLOCKS)
         for name, shown in fresh.orders.items():
             if shown is not None and name in self.working:
                 self.working[name].show(shown)
@@ -298,13 +263,9 @@ class AccountFollower:
         self._ledger.take_payments(whole.payments)
         self._ledger.take_transfers(whole.transfers)
         self.clock_skew_ms = whole.skew_ms
-        self._take_prices(whole.oracle_prices)
+        self.oracle.take(whole.oracle_prices)
         if whole.subaccount is not None:
             self._listener.money(whole.subaccount)
-
-    def _take_prices(self, prices: dict[str, str]) -> None:
-        now = time.monotonic()
-        self.oracle |= {ticker: OraclePrice(Decimal(text), now) for ticker, text in prices.items()}
 
     def _take_fill(self, fill: VenueFill) -> None:
         if self._ledger.take_fill(fill):

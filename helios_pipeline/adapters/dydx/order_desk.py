@@ -153,12 +153,11 @@ class OrderDesk:
         """Limit of a market order by what is known now."""
         quote = self.cache.quote_tick(order.instrument_id)
         quote_age = 0.0 if quote is None else (self.clock.timestamp_ns() - quote.ts_init) / 1e9
-        oracle = self.follower.oracle.get(market.ticker)
         prices = Prices(
             quote=quote,
             quote_age_seconds=quote_age,
-            oracle=None if oracle is None else oracle.price,
-            oracle_age_seconds=0.0 if oracle is None else time.monotonic() - oracle.read_at,
+            oracle=self.follower.oracle.price(market.ticker),
+            oracle_age_seconds=self.follower.oracle.age_seconds(market.ticker),
         )
         return market_limit(side_of(order), prices, self.trading.slippage_bps)
 

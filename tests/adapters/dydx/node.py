@@ -153,8 +153,7 @@ class Session:
 
     async def oracle(self, instrument_id=BTC):
         ticker = instrument_id.value.removesuffix("-PERP.DYDX")
-        found = await self.until(lambda: self.client._follower.oracle.get(ticker))
-        return found.price
+        return await self.until(lambda: self.client._follower.oracle.price(ticker))
 
     def position(self, instrument_id=BTC):
         """What NautilusTrader thinks it holds."""
