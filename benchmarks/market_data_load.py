@@ -2,11 +2,11 @@
 
     .venv/bin/python -m benchmarks.market_data_load [--seconds 30] [--trades-per-day 900000]
 
-A simulated Binance in a process of its own sends trades, best prices, klines of a second, books and mark prices of five
-busy instruments. A node with NautilusTrader's own client hears them first, then one with the live client, the bar maker
-and the stream monitor; each for so many seconds, in a process of its own. Lag is counted from when a trade was due in
-the market until an actor has it. Budget: 5,000 messages a second in all, no growing lag, bars whole. Ends with 1 if it
-is missed.
+A simulated Binance in a process of its own sends what an engine hears: trades, best prices, klines of a second and mark
+prices of five busy instruments; with `--books` also their books. A node with NautilusTrader's own client hears them
+first, then one with the live client, the bar maker and the stream monitor; each for so many seconds, in a process of
+its own. Lag is counted from when a trade was due in the market until an actor has it. Budget: 5,000 messages a second
+in all, no growing lag, whole bars. Ends with 1 if it is missed.
 """
 
 import argparse
@@ -54,8 +54,9 @@ SETTLE_SECONDS = 5.0
 class Counter(Actor):
     """Hears everything, counts it, and notes the lag of trades in milliseconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, hears_books: bool) -> None:
         super().__init__(ActorConfig())
+        self.hears_books = hears_books
         self.count, self.lags, self.bars = 0, [], 0
 
     def on_start(self) -> None:
@@ -65,7 +66,8 @@ class Counter(Actor):
             self.subscribe_quote_ticks(iid)
             self.subscribe_mark_prices(iid)
             self.subscribe_bars(BarType.from_str(f"{iid}-1-SECOND-LAST-EXTERNAL"))
-            self.subscribe_order_book_deltas(iid, book_type=BookType.L2_MBP, params={"update_speed": 100})
+            if self.hears_books:
+                self.subscribe_order_book_deltas(iid, book_type=BookType.L2_MBP, params={"update_speed": 100})
             self.msgbus.subscribe(topic=f"data.bars.{bar_type(name, BAR)}", handler=self.on_own_bar)
 
     def on_own_bar(self, _bar) -> None:
@@ -120,12 +122,13 @@ async def listen(node: TradingNode, counter: Counter, seconds: float) -> dict[st
     return found
 
 
-def run_node(kind: str, url: str, ws_url: str, seconds: float) -> dict[str, object]:
+def run_node(given: argparse.Namespace) -> dict[str, object]:
     """Hear the venue with one kind of node."""
+    kind, url, ws_url = given.node, given.url, given.url.replace("http", "ws", 1)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     config, factory = binance_data_client(url, ws_url, tuple(NAMES))
-    counter = Counter()
+    counter = Counter(hears_books=given.books)
     with tempfile.TemporaryDirectory() as folder:
         actors = [counter, *live_actors(url, folder)] if kind == "live" else [counter]
         node = TradingNode(
@@ -144,16 +147,19 @@ def run_node(kind: str, url: str, ws_url: str, seconds: float) -> dict[str, obje
         for actor in actors:
             node.trader.add_actor(actor)
         node.build()
-        return loop.run_until_complete(listen(node, counter, seconds))
+        return loop.run_until_complete(listen(node, counter, given.seconds))
 
 
-def hear(kind: str, venue, seconds: float) -> dict[str, object]:
+def hear(kind: str, venue, given: argparse.Namespace) -> dict[str, object]:
     """The same in a process of its own; with how much of a core the venue used meanwhile."""
     process = psutil.Process(venue.pid)
     began, before = time.monotonic(), sum(process.cpu_times()[:2])
-    command = [sys.executable, "-m", "benchmarks.market_data_load", "--node", kind, "--seconds", str(seconds)]
+    command = [sys.executable, "-m", "benchmarks.market_data_load", "--node", kind, "--seconds", str(given.seconds)]
+    command += ["--books"] if given.books else []
     with tempfile.NamedTemporaryFile() as file:
-        subprocess.run([*command, "--url", venue.url, "--into", file.name], cwd=ROOT, check=True, timeout=seconds + 120)
+        subprocess.run(
+            [*command, "--url", venue.url, "--into", file.name], cwd=ROOT, check=True, timeout=given.seconds + 120
+        )
         share = (sum(process.cpu_times()[:2]) - before) / (time.monotonic() - began)
         return json.loads(Path(file.name).read_text()) | {"venue_share": share}
 
@@ -176,16 +182,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0)
     parser.add_argument("--trades-per-day", type=int, default=900_000)
+    parser.add_argument("--books", action="store_true", help="Hear books too.")
     parser.add_argument("--node", choices=("bare", "live"), help="Only listen to a venue.")
     parser.add_argument("--url", help="With --node: the venue's.")
     parser.add_argument("--into", type=Path, metavar="FILE", help="With --node: where the figures go.")
     given = parser.parse_args()
     if given.node:
-        found = run_node(given.node, given.url, given.url.replace("http", "ws", 1), given.seconds)
-        given.into.write_text(json.dumps(found))
+        given.into.write_text(json.dumps(run_node(given)))
         return 0
     with venue_process(ProcessSettings(venue=BinanceSettings(), market=busy_market(given.trades_per_day))) as venue:
-        bare, live = hear("bare", venue, given.seconds), hear("live", venue, given.seconds)
+        bare, live = hear("bare", venue, given), hear("live", venue, given)
     print(f"bare: {judge(bare)[0]}")
     line, keeps_up = judge(live)
     print(f"live: {line}; {live['bars']} bars")

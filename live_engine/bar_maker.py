@@ -41,7 +41,9 @@ LOOK_SECONDS = 0.1
 ASK_AFTER_SECONDS = 0.4
 """So long after a raw kline's end it should have been told; then it is asked for. The venue tells within 0.25 s."""
 
-ASK_EVERY_SECONDS = 1.0
+FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS = 1.0, 10.0
+"""Between questions that bring nothing."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -52,7 +54,8 @@ class _Market:
     kind: BarType
     bars: ClosingBars
     judge: BarJudge
-    asked_ns: int = 0
+    ask_at_ns: int = 0
+    wait_seconds: float = FIRST_RETRY_SECONDS
 
 
 @dataclass(slots=True, kw_only=True)
@@ -165,10 +168,11 @@ class BarMaker(Actor):
         for instrument_id, market in self._markets.items():
             self._close(instrument_id, market)
             missing = market.bars.missing(self._venue_ms(market) - round(ASK_AFTER_SECONDS * 1_000))
-            if missing is None or now_ns - market.asked_ns < ASK_EVERY_SECONDS * 1_000_000_000:
+            if missing is None or now_ns < market.ask_at_ns:
                 continue
             if self._ask(instrument_id, market, missing):
-                market.asked_ns = now_ns
+                market.ask_at_ns = now_ns + round(market.wait_seconds * 1_000_000_000)
+                market.wait_seconds = min(2 * market.wait_seconds, LONGEST_RETRY_SECONDS)
 
     def _ask(self, instrument_id: InstrumentId, market: _Market, missing: tuple[int, int]) -> bool:
         first, last = (_EPOCH + opened_ms * MS for opened_ms in missing)
@@ -177,6 +181,7 @@ class BarMaker(Actor):
         def take(klines: Sequence[Candle]) -> None:
             for kline in klines:
                 market.bars.take_kline(kline)
+                market.wait_seconds = FIRST_RETRY_SECONDS
             self._close(instrument_id, market)
 
         is_asked = self._thread.ask(

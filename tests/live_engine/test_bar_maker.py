@@ -81,6 +81,7 @@ def run(tmp_path_factory):
         venue.faults.start(Fault(kind="drop_messages", where="*@kline_1s", share=0.2))
         venue.faults.start(Fault(kind="duplicate_messages", where="*@aggTrade", share=0.2))
         venue.faults.start(Fault(kind="reorder_messages", where="*@aggTrade", share=0.2))
+        venue.faults.start(Fault(kind="http_status", where="/fapi/v1/fundingRate", value=503, count=3))
         parts = binance_data_client(venue.url, venue.ws_url, tuple(names))
         with running_node(parts, [maker, funding, monitor, follower]) as node:
             node.until(

@@ -68,7 +68,8 @@ def test_settlements_are_floored_to_the_markets_hour_and_carry_their_interval(as
 def test_a_refusal_is_tried_again_and_then_an_error(asked):
     venue, history, raw = asked
     now = history.now()
-    venue.faults.start(Fault(kind="http_status", where="/fapi/v1/klines", value=503, count=2))
+    venue.faults.start(Fault(kind="http_status", where="/fapi/v1/klines", value=503, count=1))
+    venue.faults.start(Fault(kind="truncated_response", where="/fapi/v1/klines", count=1))
     assert history.klines(BTC, raw, now - timedelta(seconds=5 * raw), now)
 
     venue.faults.start(Fault(kind="http_status", where="/fapi/v1/klines", value=503))
