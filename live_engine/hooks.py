@@ -8,6 +8,7 @@ NautilusTrader acts on it. Events that it makes up itself pass no endpoint; they
 The bus refuses a second handler at an endpoint, so the engine's own is taken off first, and called by ours.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ from nautilus_trader.execution.reports import ExecutionMassStatus, ExecutionRepo
 from nautilus_trader.live.execution_engine import LiveExecutionEngine
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import OrderStatus
-from nautilus_trader.model.events import OrderDenied, OrderEvent, OrderModifyRejected
+from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.orders import Order
 
 from helios_pipeline.core.errors import JournalError
@@ -39,6 +40,9 @@ from helios_pipeline.execution.books import Books
 from live_engine.gate import RiskGate
 from live_engine.kill_points import reached
 from live_engine.order_records import event_record, fill_record, order_intent, order_request, unsendable
+from live_engine.refusals import alone, change_refusal, denial
+
+log = logging.getLogger(__name__)
 
 EVENTS = "events.order.*"
 SENDABLE = (OrderStatus.INITIALIZED, OrderStatus.RELEASED)
@@ -179,7 +183,7 @@ class Hooks:
             self._engine.execute(command)
             return
         for order in admitted:
-            self._engine.execute(_alone(command, order, self._clock.timestamp_ns()))
+            self._engine.execute(alone(command, order, self._clock.timestamp_ns()))
 
     def _admit(self, order: Order) -> bool:
         """Judge an order and make its intent durable; False if it was refused.
@@ -192,7 +196,10 @@ class Hooks:
             if not why:
                 self._parts.gate.sent()
         if why:
+            log.warning("order_refused", extra={"correlation": order.client_order_id.value, "why": why})
             self._deny(order, why)
+        else:
+            log.info("order_sent", extra={"correlation": order.client_order_id.value, "order": order.info()})
         return not why
 
     def _gate_refusal(self, order: Order) -> str:
@@ -217,35 +224,11 @@ class Hooks:
             return
         if not self._cache.order_exists(order.client_order_id):
             self._cache.add_order(order)
-        self.process(
-            OrderDenied(
-                trader_id=order.trader_id,
-                strategy_id=order.strategy_id,
-                instrument_id=order.instrument_id,
-                client_order_id=order.client_order_id,
-                reason=why,
-                event_id=UUID4(),
-                ts_init=self._clock.timestamp_ns(),
-            )
-        )
+        self.process(denial(order, why, self._clock.timestamp_ns()))
 
     def _refuse_change(self, command: ModifyOrder) -> None:
         order = self._cache.order(command.client_order_id)
-        now = self._clock.timestamp_ns()
-        self.process(
-            OrderModifyRejected(
-                trader_id=command.trader_id,
-                strategy_id=command.strategy_id,
-                instrument_id=command.instrument_id,
-                client_order_id=command.client_order_id,
-                venue_order_id=command.venue_order_id,
-                account_id=None if order is None else order.account_id,
-                reason="orders are not changed: the journal holds one intent for each. Cancel it and send another",
-                event_id=UUID4(),
-                ts_event=now,
-                ts_init=now,
-            )
-        )
+        self.process(change_refusal(command, order, self._clock.timestamp_ns()))
 
     def _write_event(self, event: OrderEvent) -> None:
         for record in event_record(self._parts.account, event, self._parts.books):
@@ -266,16 +249,3 @@ class Hooks:
         if not self._journal_lost:
             self._journal_lost = True
             self._parts.page(f"the journal can't be written, so every order is refused: {error}")
-
-
-def _alone(command: SubmitOrderList, order: Order, now_ns: int) -> SubmitOrder:
-    return SubmitOrder(
-        trader_id=command.trader_id,
-        strategy_id=command.strategy_id,
-        order=order,
-        command_id=UUID4(),
-        ts_init=now_ns,
-        position_id=command.position_id,
-        client_id=command.client_id,
-        params=command.params,
-    )
