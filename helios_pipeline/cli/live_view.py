@@ -112,7 +112,8 @@ def _age(stream: StreamStatus) -> str:
 def _account(status: EngineStatus, now: datetime) -> Text:
     colour = "red" if status.day_pnl < 0 else "green"
     agreed = "never" if status.reconciled_at is None else f"{(now - status.reconciled_at).total_seconds():.0f} s ago"
-    counted = ", ".join(f"{count} {name}" for name, count in sorted(status.counters.items()) if count)
+    # Kinds of records are counted under the names of their classes: of no use to a person.
+    counted = ", ".join(f"{n} {name}" for name, n in sorted(status.counters.items()) if n and not name[:1].isupper())
     parts = [
         f"equity [bold]{status.equity:,.2f}[/]",
         f"today [{colour}]{_money(status.day_pnl)}[/]",
