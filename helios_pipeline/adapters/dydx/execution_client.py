@@ -183,7 +183,7 @@ class DydxExecutionClient(LiveExecutionClient):
         await self._follower.start()
         owner = self._trading.key.address, self._trading.addresses.subaccount
         for order in restore_working(self._ledger, self._follower.markets, owner, self._desk.last_block() + 1):
-            self._follower.working.setdefault(order.venue_order_id, order)
+            self._follower.fates.working.setdefault(order.venue_order_id, order)
         await self._follower.find_foreign()
         await self._follower.catch_up(whole=True)
 
@@ -252,7 +252,7 @@ class DydxExecutionClient(LiveExecutionClient):
     def _reports(self) -> StartReports:
         instruments = {each.id.value: each for each in self._cache.instruments(venue=self.venue)}
         writer = ReportWriter(self.account_id, instruments, self._ledger, self._clock.timestamp_ns())
-        return StartReports(writer, self._ledger, self._follower.working, self._follower.foreign)
+        return StartReports(writer, self._ledger, self._follower.fates.working, self._follower.foreign)
 
 
 def _matches(report: OrderStatusReport | FillReport | PositionStatusReport, command: object) -> bool:

@@ -29,11 +29,12 @@ from helios_pipeline.adapters.dydx.catch_up import (
 from helios_pipeline.adapters.dydx.indexer import DydxIndexer
 from helios_pipeline.adapters.dydx.market import Market, read_market
 from helios_pipeline.adapters.dydx.oracle_prices import OraclePrices
+from helios_pipeline.adapters.dydx.order_fates import OrderFates
 from helios_pipeline.adapters.dydx.order_ids import OrderFlags
 from helios_pipeline.adapters.dydx.pace import Due, Pace
 from helios_pipeline.adapters.dydx.restored_orders import foreign_orders
 from helios_pipeline.adapters.dydx.stream import DydxStream, Heard
-from helios_pipeline.adapters.dydx.working_orders import Verdict, WorkingOrder, judge, read_shown
+from helios_pipeline.adapters.dydx.working_orders import WorkingOrder, read_shown
 from helios_pipeline.core.errors import UnreachableError, VenueError
 from helios_pipeline.core.trading import VenueFill
 from helios_pipeline.core.venues import VenueOrder
@@ -59,7 +60,7 @@ class AccountFollower:
 
     Attributes:
         markets: by ticker, known once it started.
-        working: orders that are not known to be done, by venue order id.
+        fates: orders that are not known to be done.
         foreign: open orders as the venue had them at the start, by venue order id.
         height, height_at: the newest block and when it became known, monotonic seconds.
         clock_skew_ms: how far the venue's clock is ahead of ours.
@@ -87,11 +88,11 @@ class AccountFollower:
         self._indexer = DydxIndexer(addresses.http, address, addresses.subaccount)
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="dydx indexer")
         self._woken = asyncio.Event()
-        self._read_height, self._stream_height = 0, 0
+        self._stream_height = 0
         self._whole_height, self._next_renewal = 0, 0.0
         self._pace = Pace()
         self.markets: dict[str, Market] = {}
-        self.working: dict[str, WorkingOrder] = {}
+        self.fates = OrderFates(ledger, listener)
         self.foreign: dict[str, VenueOrder] = {}
         self.height, self.height_at = 0, time.monotonic()
         self.clock_skew_ms = 0.0
@@ -122,8 +123,8 @@ class AccountFollower:
         documents = await self._ask(self._indexer.open_orders)
         flags = {str(each["id"]): OrderFlags(int(each["orderFlags"])) for each in documents}
         shown = [read_order(each) for each in documents]
-        for order in foreign_orders(shown, self.working, flags):
-            self.working[order.venue_order_id] = order
+        for order in foreign_orders(shown, self.fates.working, flags):
+            self.fates.working[order.venue_order_id] = order
         self.foreign = {each.venue_order_id: each for each in shown}
 
     async def ask_oracle(self) -> None:
@@ -154,7 +155,7 @@ class AccountFollower:
 
     def follow(self, order: WorkingOrder) -> None:
         """Ask for the fate of an order from now on."""
-        self.working[order.venue_order_id] = order
+        self.fates.working[order.venue_order_id] = order
         self._pace.asked(time.monotonic())
 
     def wake(self) -> None:
@@ -174,12 +175,12 @@ class AccountFollower:
             UnreachableError: the indexer does not answer.
         """
         ledger, since = self._ledger, self._ledger.known_until
-        start = ReadFrom(height=max(0, self._read_height - OVERLAP_BLOCKS), since=since)
-        asked = [order.venue_order_id for order in self.working.values() if whole or order.is_urgent]
+        start = ReadFrom(height=max(0, self.fates.read_height - OVERLAP_BLOCKS), since=since)
+        asked = self.fates.names(resting=whole)
         self._pace.asked(time.monotonic())
         self._take_fresh(await self._ask(lambda: read_fresh(self._indexer, ledger.account, ledger.owner, start, asked)))
         if whole:
-            height = self._read_height
+            height = self.fates.read_height
             transfers = ReadFrom(height=max(0, self._whole_height - OVERLAP_BLOCKS), since=since)
             payments = ReadFrom(height=0, since=ledger.payments_known_until)
             self._take_whole(await self._ask(lambda: read_whole(self._indexer, ledger.account, payments, transfers)))
@@ -201,14 +202,14 @@ class AccountFollower:
         """Read what is due."""
         now = time.monotonic()
         silent = now - (self.stream.heard_at or 0.0) > _SILENT_SECONDS
-        behind = self.height - self._read_height > _BEHIND_BLOCKS
-        due = self._pace.due(now, urgent=silent or behind or any(each.is_urgent for each in self.working.values()))
+        behind = self.height - self.fates.read_height > _BEHIND_BLOCKS
+        due = self._pace.due(now, urgent=silent or behind or self.fates.are_urgent)
         if due is Due.NOTHING:
             return
         if due is Due.WHOLE or behind:
             await self._try(self._see_chain())
         await self._try(self.catch_up(whole=due is Due.WHOLE))
-        if silent and self._read_height > self._stream_height and now >= self._next_renewal:
+        if silent and self.fates.read_height > self._stream_height and now >= self._next_renewal:
             self._next_renewal = now + _RENEW_SECONDS
             self.stream.renew()
 
@@ -231,7 +232,7 @@ class AccountFollower:
                 self._see_height(heard.height)
             self.oracle.take(heard.oracle_prices)
             self._hear_account(heard)
-        except (VenueError, KeyError, ValueError) as error:
+        except (VenueError, KeyError, ValueError, ArithmeticError) as error:
             self._listener.warn(
                 f"dYdX stream: expected a message as documented, found {error!r}; REST is asked instead."
             )
@@ -241,10 +242,8 @@ class AccountFollower:
         for document in heard.fills:
             self._take_fill(read_fill(document, self._ledger.account, self._ledger.owner))
         for document in heard.orders:
-            order = self.working.get(str(document["id"]))
-            if order is not None:
-                order.show(read_shown(document))
-                self._settle(order)
+            self.fates.show(str(document["id"]), read_shown(document))
+            self.fates.settle(str(document["id"]))
         if heard.gap or heard.other or heard.fills:
             self.read_soon()
 
@@ -252,12 +251,10 @@ class AccountFollower:
         self._see_height(fresh.height)
         for fill in fresh.fills:
             self._take_fill(fill)
-        self._read_height = max(self._read_height, fresh.height - _SAFE_BLOCKS)
         for name, shown in fresh.orders.items():
-            if shown is not None and name in self.working:
-                self.working[name].show(shown)
-        for order in tuple(self.working.values()):
-            self._settle(order)
+            if shown is not None:
+                self.fates.show(name, shown)
+        self.fates.settle_all(fresh.height - _SAFE_BLOCKS)
 
     def _take_whole(self, whole: Whole) -> None:
         self._ledger.take_payments(whole.payments)
@@ -270,24 +267,7 @@ class AccountFollower:
     def _take_fill(self, fill: VenueFill) -> None:
         if self._ledger.take_fill(fill):
             self._listener.filled(fill)
-        order = self.working.get(fill.venue_order_id)
-        if order is not None:
-            self._settle(order)
-
-    def _settle(self, order: WorkingOrder) -> None:
-        """Say what has become of an order."""
-        order.filled = self._ledger.filled(order.venue_order_id)
-        match judge(order, self._read_height):
-            case Verdict.ACCEPT:
-                self._listener.accepted(order)
-            case Verdict.DONE:
-                self.working.pop(order.venue_order_id, None)
-            case Verdict.GONE:
-                self.working.pop(order.venue_order_id, None)
-                self._listener.gone(order)
-            case Verdict.CANCEL_FAILED:
-                order.cancel_until = None
-                self._listener.cancel_failed(order)
+        self.fates.settle(fill.venue_order_id)
 
     def _see_height(self, height: int) -> None:
         if height > self.height:

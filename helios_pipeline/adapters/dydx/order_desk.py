@@ -77,7 +77,7 @@ class OrderDesk:
         self.ledger.own(working.venue_order_id, order.client_order_id.value)
         answer = await self._send(message, working.flags, last_block, lambda: self._submitted(order, working))
         if answer is not None and answer.code:
-            self.follower.working.pop(working.venue_order_id, None)
+            self.follower.fates.working.pop(working.venue_order_id, None)
             self.teller.rejected(order, answer)
         elif answer is not None and working.flags is OrderFlags.SHORT_TERM and not working.accepted:
             # It takes what it can in its block: there is no time in which the venue shows it as resting.
@@ -144,10 +144,10 @@ class OrderDesk:
 
     def _find(self, order: Order) -> WorkingOrder | None:
         """The working order of NautilusTrader's; of another's order by the venue's id."""
-        if order.venue_order_id is not None and order.venue_order_id.value in self.follower.working:
-            return self.follower.working[order.venue_order_id.value]
+        if order.venue_order_id is not None and order.venue_order_id.value in self.follower.fates.working:
+            return self.follower.fates.working[order.venue_order_id.value]
         own = order.client_order_id.value
-        return next((each for each in self.follower.working.values() if each.client_order_id == own), None)
+        return next((each for each in self.follower.fates.working.values() if each.client_order_id == own), None)
 
     def _market_limit(self, order: Order, market: Market) -> Decimal | None:
         """Limit of a market order by what is known now."""

@@ -118,10 +118,15 @@ class DydxStream:
         return {"channel": "v4_subaccounts", "id": self._subaccount}
 
     def _take(self, text: str) -> None:
-        message = msgspec.json.decode(text)
-        number = int(message.get("message_id", self._next_number))
-        heard = read_message(message, gap=number > self._next_number)
-        self._next_number = max(self._next_number, number + 1)
+        heard: Heard | None
+        try:
+            message = msgspec.json.decode(text, type=dict[str, Any])
+            number = int(message.get("message_id", self._next_number))
+            heard = read_message(message, gap=number > self._next_number)
+            self._next_number = max(self._next_number, number + 1)
+        except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AttributeError):
+            # Whatever it was meant to say, REST knows.
+            heard = Heard(gap=True)
         if heard is not None:
             if heard.height is not None:
                 self.heard_at = time.monotonic()
