@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
 
-SECONDS = 60.0
+SECONDS = 120.0
+"""In which whatever a test waits for has come; bars take 15 seconds each, and the machine may be busy."""
 
 
 class RunningNode:
