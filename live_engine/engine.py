@@ -353,7 +353,9 @@ class Engine:
     def _reconciler_terms(self) -> ReconcilerTerms:
         every = self._parts.live.reconcile_seconds
         return ReconcilerTerms(
-            rules=ComparisonRules(settle=SETTLE, settle_blocks=SETTLE_BLOCKS, quote_rounding=Decimal(0)),
+            rules=ComparisonRules(
+                settle=SETTLE, settle_blocks=SETTLE_BLOCKS, quote_rounding=self._parts.venue.quote_rounding
+            ),
             every_seconds=every,
             confirm_seconds=CONFIRM_SECONDS,
             trusted_seconds=2 * every,

@@ -87,6 +87,7 @@ class VenueParts:
         account: that it trades, as NautilusTrader names it.
         currency: that the account is kept in.
         has_blocks: whether its execution client follows blocks: `height`, `height_at`.
+        quote_rounding: most by which the venue's booking of a fill or payment differs from what its record says.
         data: hears its prices; the same as `signal_parts` gives where both venues are one.
         execution: sends orders, journals what the venue says, then tells NautilusTrader.
         reader: reads the account independently of `execution`.
@@ -97,6 +98,7 @@ class VenueParts:
     account: str
     currency: str
     has_blocks: bool
+    quote_rounding: Decimal
     data: DataParts
     execution: ExecutionParts
     reader: AccountReader
@@ -119,6 +121,7 @@ class Venue:
         sizes: reads the steps of contracts, by their ids.
         history: reads what was published of prices, with so many attempts; None where the venue is never the signal.
         has_blocks: whether real orders go into blocks.
+        quote_rounding: most by which a booking differs from its record, in quote currency.
         account: id of the account that the environment's key opens; None where there are paper orders only.
         execution: client and reader for real orders; None where there are paper orders only.
     """
@@ -129,6 +132,7 @@ class Venue:
     sizes: Callable[[LiveVenuesSection, tuple[str, ...]], Mapping[str, ContractSize]]
     history: Callable[[LiveVenuesSection, int], MarketHistory] | None = None
     has_blocks: bool = False
+    quote_rounding: Decimal = Decimal(0)
     account: Callable[[VenueChoice, Mapping[str, str]], str] | None = None
     execution: Execution | None = None
 
@@ -175,6 +179,7 @@ def venue_parts(
         account=account,
         currency=venue.currency,
         has_blocks=venue.has_blocks and not choice.on_paper,
+        quote_rounding=Decimal(0) if choice.on_paper else venue.quote_rounding,
         data=venue.data(choice.addresses, _heard(choice, name)),
         execution=execution,
         reader=reader,
@@ -380,6 +385,8 @@ VENUES: dict[str, Venue] = {
         settlements=_dydx_settlements,
         sizes=_dydx_sizes,
         has_blocks=True,
+        # Its indexer rounds the price of a fill that the chain books exactly.
+        quote_rounding=Decimal("0.000001"),
         account=_dydx_account,
         execution=_dydx_execution,
     ),
