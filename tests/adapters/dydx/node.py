@@ -2,12 +2,12 @@
 
 import asyncio
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, StrategyConfig, TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
-from nautilus_trader.model.enums import OrderSide, TimeInForce, TriggerType
+from nautilus_trader.model.enums import OrderSide, TriggerType
 from nautilus_trader.model.events import (
     OrderAccepted,
     OrderCanceled,
@@ -32,6 +32,7 @@ STATES = {
 }
 BTC = InstrumentId.from_str("BTC-USD-PERP.DYDX")
 ETH = InstrumentId.from_str("ETH-USD-PERP.DYDX")
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
 WAIT_SECONDS = 25.0
 
 
@@ -249,7 +250,6 @@ async def trading(addresses, key, journal, *, blocks=10, slippage_bps="50", quot
         await node.stop_async()
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-        session.ended = node
 
 
 def run(scenario):
@@ -265,8 +265,3 @@ def run(scenario):
         loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         loop.close()
         asyncio.set_event_loop(None)
-
-
-BUY, SELL = OrderSide.BUY, OrderSide.SELL
-EXPIRES = timedelta(minutes=10)
-__all__ = ["BTC", "BUY", "ETH", "SELL", "TimeInForce", "run", "trading"]
