@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -47,7 +47,7 @@ class AlertDesk:
         self._repeat = timedelta(minutes=limits.repeat_minutes)
         self._quiet = timedelta(seconds=limits.stale_heartbeat_seconds)
         # Killed after it was written down and before it was put out: put out again, under the same id.
-        self._put_out(book.last_told)
+        self._post(book.last_told)
 
     @classmethod
     def open(
@@ -121,12 +121,16 @@ class AlertDesk:
             # A full disk is a reason to tell people, not to fall silent.
             LOGGER.critical("the watchdog can't write down what it told", extra={"found": str(error)})
 
-    def _put_out(self, alerts: Iterable[Alert]) -> None:
+    def _put_out(self, alerts: Sequence[Alert]) -> None:
         for alert in alerts:
             said = {"correlation": alert.alert_id, "kind": alert.kind, "subject": alert.subject, "state": alert.state}
             LOGGER.log(LEVELS[alert.severity], alert.summary, extra=said | {"facts": dict(alert.facts)})
-            if self._postman is None:
-                continue
+        self._post(alerts)
+
+    def _post(self, alerts: Sequence[Alert]) -> None:
+        if self._postman is None:
+            return
+        for alert in alerts:
             try:
                 self._postman.post(alert)
             except OSError as error:

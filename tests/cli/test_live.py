@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import pty
 import queue
 import re
 import signal
@@ -37,9 +38,15 @@ class Running:
     """A `helios live` over pipes, and what it said so far."""
 
     home: Installation
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     lines: "queue.Queue[str]" = field(default_factory=queue.Queue)
     said: list[str] = field(default_factory=list)
+
+    def read(self, descriptor: int) -> None:
+        """Take its lines to the end; a terminal says its end by an error."""
+        with open(descriptor, errors="replace") as said, contextlib.suppress(OSError):
+            for line in said:
+                self.lines.put(line)
 
     def await_line(self, wanted: str, seconds: float = SECONDS) -> re.Match[str]:
         """The next line in which a pattern is found."""
@@ -116,27 +123,28 @@ def home(world: FastWorld, receiver: Receiver, memory_folder: str | None) -> Ite
 
 
 @contextlib.contextmanager
-def running(home: Installation, *arguments: str, **variables: str) -> Iterator[Running]:
+def running(home: Installation, *arguments: str, terminal: bool = False, **variables: str) -> Iterator[Running]:
     environment = {name: value for name, value in home.environment.items() if name != "HELIOS_LIVE_DATABASE_URL"}
-    with subprocess.Popen(
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    process = subprocess.Popen(
         [COMMAND, "live", *arguments],
         cwd=home.folder,
-        env=environment | variables,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+        env=environment | {"COLUMNS": "200", "LINES": "50", "TERM": "xterm"} | variables,
+        stdout=theirs,
+        stderr=theirs,
         start_new_session=True,
-    ) as process:
-        made = Running(home, process)
-        reader = threading.Thread(target=lambda: [made.lines.put(line) for line in process.stdout])
-        reader.start()
-        try:
-            yield made
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.wait()
-            reader.join()
+    )
+    os.close(theirs)
+    made = Running(home, process)
+    reader = threading.Thread(target=made.read, args=(ours,))
+    reader.start()
+    try:
+        yield made
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        reader.join()
 
 
 def run(home: Installation, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -200,9 +208,11 @@ def test_engine_and_watchdog_run_with_their_own_secrets_come_back_when_killed_an
     assert not any(secret in logged for secret in SECRETS.values())
 
 
-def test_killed_itself_it_leaves_no_engine_and_the_watchdog_tells(home, receiver):
-    with running(home, "--plain") as live:
+def test_at_a_terminal_it_shows_tables_and_killed_itself_it_leaves_no_engine_and_the_watchdog_tells(home, receiver):
+    with running(home, terminal=True) as live:
         engine = live.await_engine()
+        live.await_line(r"BTC-USD-PERP\.DYDX +flat")
+        live.await_line("Ctrl-C stops in good order; helios halt")
         watchdog = live.watchdog
         live.process.kill()
         live.process.wait()
@@ -211,8 +221,6 @@ def test_killed_itself_it_leaves_no_engine_and_the_watchdog_tells(home, receiver
 
     assert "supervisor_gone" in {json.loads(each.body)["kind"] for each in receiver.taken}
     assert not (home.live_folder / HEARTBEAT).exists()
-    events = [line for line in live.said if line.startswith("{")]
-    assert all(json.loads(line)["event"] for line in events)
 
 
 def test_as_a_service_it_starts_no_watchdog_and_an_engine_that_dies_ends_it_with_one_line(home, tmp_path):
@@ -229,6 +237,8 @@ def test_as_a_service_it_starts_no_watchdog_and_an_engine_that_dies_ends_it_with
             os.kill(engine, signal.SIGKILL)
             live.await_line("helios: engine: expected it to run until it is stopped, found that it was killed by sig")
             assert live.process.wait(SECONDS) == 9
+    events = [line for line in live.said if line.startswith("{")]
+    assert all(json.loads(line)["event"] for line in events)
 
 
 def test_what_a_person_has_to_correct_is_one_line(home):
