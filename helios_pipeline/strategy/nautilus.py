@@ -10,6 +10,7 @@ exit's, in the size of what is held.
 from collections import Counter
 from functools import partial
 
+import numpy as np
 from nautilus_trader.common.component import TimeEvent
 from nautilus_trader.core.message import Event
 from nautilus_trader.model.data import Bar, BarType, QuoteTick
@@ -27,7 +28,7 @@ from helios_pipeline.strategy.holding import FilledLots, after_exit_decision
 from helios_pipeline.strategy.market_book import MarketBook
 from helios_pipeline.strategy.orders import Orders
 from helios_pipeline.strategy.signal import MarketState
-from helios_pipeline.strategy.terms import Terms
+from helios_pipeline.strategy.tenure import Tenure
 
 RAW_UNIT = 10**FIXED_PRECISION
 """NautilusTrader keeps prices, quantities and money as integers of this fraction of a unit."""
@@ -78,6 +79,7 @@ class MeanReversionStrategy(Strategy):
         self._features = features
         self._desk = desk
         self._orders = Orders(self, desk, config.retry_ns, config.exit_quote_age_ns)
+        self._tenure = Tenure(features, desk, self._orders)
         self._heard: dict[InstrumentId, MarketBook] = {}
         self._traded: dict[InstrumentId, MarketBook] = {}
 
@@ -90,7 +92,7 @@ class MeanReversionStrategy(Strategy):
             market = MarketBook(index=m, signal=instruments[0], traded=instruments[1], decided_at=begun)
             self.markets.append(market)
             self._heard[bar_type.instrument_id] = self._traded[traded] = market
-            self._restore(market)
+            self._tenure.restore(market)
         self._run_through_missed(begun)
         for bar_type, traded in zip(self.config.bar_types, self.config.traded, strict=True):
             self.subscribe_quote_ticks(traded)
@@ -141,19 +143,6 @@ class MeanReversionStrategy(Strategy):
 
     def _on_late(self, event: TimeEvent) -> None:
         self._decide_at(event.ts_event // self.config.interval_ns * self.config.interval_ns, missing=True)
-
-    def _restore(self, market: MarketBook) -> None:
-        left = self._desk.restored(market.index)
-        if left is None:
-            return
-        market.restore(left)
-        # What is held is managed on the terms that it was opened on; what is flat takes over at its next decision.
-        if left.manifest_hash:
-            market.terms = self._desk.terms_of(left.manifest_hash)
-            self._use(market)
-        if market.terms is None:
-            # A position whose rules are lost has nothing that would ever end it but its stop.
-            market.holding = after_exit_decision(market.holding, "terms_lost")
 
     def _run_through_missed(self, begun: int) -> None:
         """Decide every boundary since the last decision, each on its own bars; late ones only reduce."""
@@ -227,8 +216,8 @@ class MeanReversionStrategy(Strategy):
 
     def _decide(self, due: list[MarketBook], boundary: int) -> None:
         terms = self._desk.terms()
-        self._take_over(due, terms)
-        features = self._features.at(boundary)
+        self._tenure.take_over(due, terms)
+        features = self._features_at(boundary)
         now, closes = self.clock.timestamp_ns(), tuple(market.close_ticks for market in self.markets)
         late = bool(self.config.late_ns) and now > boundary + self.config.late_ns
         views = [self._view(market, boundary, market in due, late) for market in self.markets]
@@ -237,6 +226,12 @@ class MeanReversionStrategy(Strategy):
         record = BoundaryDecision(boundary, now, features, closes, decided.account, mode, late, decided.markets)
         self._desk.record(record)
         self._carry_out(decided, features, boundary)
+
+    def _features_at(self, boundary: int) -> Features:
+        """Features of the bars that were taken; one that only the source knows came too late to be decided on."""
+        features = self._features.at(boundary)
+        taken = np.array([market.closed_at == boundary for market in self.markets])
+        return features if taken.all() else Features(*(np.where(taken, values, np.nan) for values in features))
 
     def _view(self, market: MarketBook, boundary: int, due: bool, late: bool) -> MarketView:
         holding, terms = market.holding, market.terms
@@ -266,26 +261,6 @@ class MeanReversionStrategy(Strategy):
             return "pending"
         blocked = self._desk.blocked(market.index)
         return f"blocked:{blocked}" if blocked else ""
-
-    def _take_over(self, due: list[MarketBook], terms: Terms | None) -> None:
-        """Markets that are flat go on with the champion of now; the others keep theirs until they are."""
-        taken = []
-        for market in due:
-            if market.holding.side or self._orders.pending_entry(market):
-                continue
-            offered = terms if terms is not None and terms.traded[market.index] else None
-            before = "" if market.terms is None else market.terms.manifest_hash
-            known = market.terms is not None
-            market.terms = offered
-            if offered is not None and (not known or offered.manifest_hash != before):
-                self._use(market)
-                taken.append(market.index)
-        if taken and terms is not None:
-            self._desk.took_over(terms.manifest_hash, taken)
-
-    def _use(self, market: MarketBook) -> None:
-        if market.terms is not None:
-            self._features.use(market.index, market.terms.parameters.lookback_bars, market.terms.features)
 
     def _carry_out(self, decided: Decided, features: Features, boundary: int) -> None:
         lots = {}

@@ -15,10 +15,12 @@ with warnings.catch_warnings():
     from nautilus_trader.execution.messages import SubmitOrder
     from nautilus_trader.model.currencies import USDT
     from nautilus_trader.model.data import Bar, QuoteTick
-    from nautilus_trader.model.enums import AccountType, LiquiditySide, OmsType
+    from nautilus_trader.model.enums import AccountType, LiquiditySide, OmsType, OrderSide
     from nautilus_trader.model.events import OrderAccepted, OrderCanceled, OrderDenied, OrderFilled, OrderSubmitted
-    from nautilus_trader.model.identifiers import TradeId, VenueOrderId
+    from nautilus_trader.model.identifiers import ClientOrderId, TradeId, VenueOrderId
     from nautilus_trader.model.objects import Money
+    from nautilus_trader.trading.config import StrategyConfig
+    from nautilus_trader.trading.strategy import Strategy
 
     from helios_pipeline.simulation.backtest_desk import BacktestDesk
     from helios_pipeline.simulation.kernel import make_span
@@ -35,6 +37,7 @@ with warnings.catch_warnings():
     from helios_pipeline.strategy.nautilus import RAW_PER_QUANTUM, MeanReversionConfig, MeanReversionStrategy
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
+from helios_pipeline.core.errors import JournalError
 from helios_pipeline.core.trading import Decision, FundingPayment, Intent, Transfer, VenueFill
 from helios_pipeline.execution.decision_records import decision_records, instant_of, money
 from helios_pipeline.execution.restore import restore_market
@@ -66,6 +69,8 @@ class RecordingDesk(BacktestDesk):
     def __init__(self, inputs, parameters):
         super().__init__(inputs, parameters)
         self._terms = replace(self._terms, manifest_hash="champion")
+        self._known = {"champion": self._terms}
+        self.broken = False
         self.markets = traded_markets(inputs)
         opening = money(inputs.initial_equity_quanta)
         self.records = [
@@ -83,11 +88,25 @@ class RecordingDesk(BacktestDesk):
     def decisions(self):
         return [record for record in self.records if isinstance(record, Decision)]
 
-    def terms_of_hash(self, name):
-        return self._terms if name == "champion" else None
+    @property
+    def champion(self):
+        return self._terms
+
+    def promote(self, name, **changed):
+        """Put a champion in force whose parameters differ, or None for none."""
+        if name is None:
+            self._terms = None
+            return
+        known = self._known["champion"]
+        self._terms = replace(known, manifest_hash=name, parameters=replace(known.parameters, **changed))
+        self._known[name] = self._terms
+
+    def terms_of(self, manifest_hash):
+        return self._known.get(manifest_hash)
 
     def cooldown(self, name):
-        return self._terms.parameters.cooldown_bars * INTERVAL_NS if name == "champion" else 0
+        terms = self._known.get(name)
+        return 0 if terms is None else terms.parameters.cooldown_bars * INTERVAL_NS
 
     def took_over(self, manifest_hash, markets):
         self.took.append((manifest_hash, tuple(markets)))
@@ -112,6 +131,8 @@ class RecordingDesk(BacktestDesk):
         return str(self._orders)
 
     def record(self, decision):
+        if self.broken:
+            raise JournalError("journal: expected to write, found the disk full.")
         self.records += decision_records(decision, self.markets, ACCOUNT, BAR_INTERVAL)
 
     def book_payment(self, quanta):
@@ -140,6 +161,14 @@ class WatchedFeatures(PrecomputedFeatures):
         self.watch()
 
 
+class Stranger(Strategy):
+    """Somebody else who trades the account."""
+
+    def buy(self, instrument, quantity):
+        number = ClientOrderId(str(2**30))
+        self.submit_order(self.order_factory.market(instrument.id, OrderSide.BUY, quantity, client_order_id=number))
+
+
 @dataclass
 class Faults:
     """What goes wrong in a run.
@@ -159,19 +188,20 @@ class Faults:
 class RecordedRun:
     """A run over a span; `go` advances it, `restart` puts a new strategy in the place of the old one."""
 
-    def __init__(self, inputs, parameters, *, start=0, stop=None, faults=None, late_ns=0, retry_ns=60 * SECOND):
+    def __init__(self, inputs, parameters, *, start=0, stop=None, faults=None, delays=None, **timing):
+        """`delays`: (boundary, market) → nanoseconds after the boundary at which that bar comes."""
         self._span = make_span(inputs, start, len(inputs.opened_at) if stop is None else stop)
         self._inputs, self._parameters = inputs, parameters
         self._faults = faults or Faults()
         self._random = random.Random(self._faults.seed)
-        self._late_ns, self._retry_ns = late_ns, retry_ns
+        self._timing = {"grace_ns": 0, "late_ns": 0, "quote_age_ns": 0, "retry_ns": 60 * SECOND} | timing
         self.book = Markets(inputs)
         self.desk = RecordingDesk(inputs, parameters)
         self.states = []
         self.fills = []
         self.engine = self._make_engine()
-        self._events = self._thin_out(market_events(self.book, self._span))
         self._began = int(inputs.opened_at[self._span.start]) * 1_000_000
+        self._events = self._delay(self._thin_out(market_events(self.book, self._span)), delays or {})
         self._done = 0
         self.strategy = self._make_strategy()
         self.engine.add_strategy(self.strategy)
@@ -206,6 +236,15 @@ class RecordedRun:
         self.strategy.clock.set_time(self.engine.kernel.clock.timestamp_ns())
         self.engine.trader.start_strategy(self.strategy.id)
         return self
+
+    def add_stranger(self):
+        """Another strategy of the same account."""
+        stranger = Stranger(StrategyConfig(strategy_id="STRANGER", order_id_tag="009"))
+        self.engine.trader._has_controller = True
+        self.engine.trader.add_strategy(stranger)
+        stranger.clock.set_time(self.engine.kernel.clock.timestamp_ns())
+        self.engine.trader.start_strategy(stranger.id)
+        return stranger
 
     def bars(self, first, last):
         """Bars that close in the slots' boundaries `first < boundary ≤ last`."""
@@ -258,12 +297,9 @@ class RecordedRun:
             bar_types=self.book.bar_types,
             traded=tuple(instrument.id for instrument in self.book.instruments),
             interval_ns=INTERVAL_NS,
-            grace_ns=0,
-            late_ns=self._late_ns,
-            quote_age_ns=0,
             exit_quote_age_ns=2**62,
-            retry_ns=self._retry_ns,
             last_boundary_ns=0,
+            **self._timing,
         )
         features = WatchedFeatures(self._inputs, self._parameters.lookback_bars, self._span)
         features.watch = self.watch
@@ -272,6 +308,17 @@ class RecordedRun:
     def _thin_out(self, events):
         """Quotes that hold less than an order: it is filled in two parts, at two prices."""
         return [self._thinner(event) if isinstance(event, QuoteTick) else event for event in events]
+
+    def _delay(self, events, delays):
+        def delayed(event):
+            boundary = (event.ts_event - self._began) // INTERVAL_NS
+            m = self.book.index[event.bar_type.instrument_id]
+            late = delays.get((boundary, m), 0)
+            prices = (event.open, event.high, event.low, event.close, event.volume)
+            return Bar(event.bar_type, *prices, event.ts_event, event.ts_init + late) if late else event
+
+        moved = [delayed(event) if isinstance(event, Bar) else event for event in events]
+        return sorted(moved, key=lambda event: event.ts_init)
 
     def _thinner(self, quote):
         if self._random.random() >= self._faults.thin:

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.filterwarnings(f"ignore:{UNIT_OF_PANDAS}:DeprecationWar
 
 def replayed(run, decisions=None):
     chosen = run.desk.decisions if decisions is None else decisions
-    return replay_decisions(chosen, run.desk.markets, run.desk.terms_of_hash)
+    return replay_decisions(chosen, run.desk.markets, run.desk.terms_of)
 
 
 def backtested(run, records=None):
     chosen = run.desk.records if records is None else records
-    return backtest_decisions(chosen, run.desk.markets, run.desk.terms_of_hash, BAR_INTERVAL)
+    return backtest_decisions(chosen, run.desk.markets, run.desk.terms_of, BAR_INTERVAL)
 
 
 @settings(max_examples=10, deadline=None)
