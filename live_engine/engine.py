@@ -394,7 +394,7 @@ class Engine:
         status = self.status = self._report.make()
         write_heartbeat(self._parts.folder / HEARTBEAT, status)
         self._snapshot(status)
-        connections = getattr(self._venue_client(), "reconnects", 0)
+        connections = getattr(self._venue_client(), "connections", 0)
         if connections != self._connections:
             self._connections = connections
             self._reconciler.request()
