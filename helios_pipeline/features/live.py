@@ -110,7 +110,8 @@ class MarketMemory:
         if len(late_settlements(np.array(self._settled[start:stop]), hours, self._hour)):
             return math.nan
         last = len(per_hour) - 1
-        return floored_z_score(per_hour, last, settings.funding_lookback, settings.funding_std_floor, FUNDING_Z_BOUND)
+        score = floored_z_score(per_hour, last, settings.funding_lookback, settings.funding_std_floor, FUNDING_Z_BOUND)
+        return float(score)
 
 
 def _place[Row](keys: list[int], rows: list[Row], key: int, row: Row, capacity: int) -> None:
