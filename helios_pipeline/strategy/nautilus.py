@@ -27,6 +27,7 @@ from helios_pipeline.strategy.desk import BoundaryDecision, Desk, Features, Feat
 from helios_pipeline.strategy.holding import FilledLots, after_exit_decision
 from helios_pipeline.strategy.market_book import MarketBook
 from helios_pipeline.strategy.orders import Orders
+from helios_pipeline.strategy.same_thread import same_thread
 from helios_pipeline.strategy.signal import MarketState
 from helios_pipeline.strategy.tenure import Tenure
 
@@ -101,9 +102,9 @@ class MeanReversionStrategy(Strategy):
             self.msgbus.subscribe(topic=f"events.fills.{traded}", handler=self._on_foreign_fill)
         for market in self.markets:
             self._orders.tend(market)
-        self.clock.set_timer_ns("boundary", interval, begun + self.config.grace_ns, 0, self._on_grace)
+        self.clock.set_timer_ns("boundary", interval, begun + self.config.grace_ns, 0, same_thread(self._on_grace))
         if self.config.late_ns:
-            self.clock.set_timer_ns("late", interval, begun + self.config.late_ns, 0, self._on_late)
+            self.clock.set_timer_ns("late", interval, begun + self.config.late_ns, 0, same_thread(self._on_late))
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Note that a market can be traded."""
@@ -161,7 +162,7 @@ class MeanReversionStrategy(Strategy):
         until = self.clock.timestamp_ns() + self.config.late_ns
         for boundary in range(newest, begun + 1, self.config.interval_ns):
             if any(market.decided_at < boundary for market in self.markets):
-                self.clock.set_time_alert_ns(f"newest-{boundary}", until, partial(self._give_up, boundary))
+                self.clock.set_time_alert_ns(f"newest-{boundary}", until, same_thread(partial(self._give_up, boundary)))
 
     def _give_up(self, boundary: int, _: TimeEvent) -> None:
         self._decide_at(boundary, missing=True)

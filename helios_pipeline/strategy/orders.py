@@ -25,6 +25,7 @@ from helios_pipeline.strategy.desk import Desk
 from helios_pipeline.strategy.holding import SentOrder
 from helios_pipeline.strategy.market_book import MarketBook
 from helios_pipeline.strategy.order_tags import write_tags
+from helios_pipeline.strategy.same_thread import same_thread
 
 ENDED = (OrderDenied, OrderRejected, OrderCanceled, OrderExpired)
 LONGEST_BACKOFF = 32
@@ -203,4 +204,4 @@ class Orders:
         def again(_: TimeEvent) -> None:
             self.tend(market)
 
-        self._strategy.clock.set_time_alert_ns(name, at, again)
+        self._strategy.clock.set_time_alert_ns(name, at, same_thread(again))
