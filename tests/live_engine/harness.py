@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ from helios_pipeline.core.records import REAL_MARKET, AllocationLimits, Costs, F
 from helios_pipeline.core.status import EngineStatus
 from helios_pipeline.core.trading import JournalRecord
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
-from live_engine.heartbeat import read_heartbeat
+from live_engine.heartbeat import HEARTBEAT, read_heartbeat
 from live_engine.segments import read_entries, record_of
 from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.dydx.settings import DydxSettings
@@ -46,6 +46,7 @@ from simulated_venues.remote import RemoteVenue
 from simulated_venues.settings import MarketSettings, SimulatedInstrument
 from tests.helios_home import write_settings
 
+HELIOS = str(Path(sys.executable).with_name("helios"))
 BAR_SECONDS, FUNDING_SECONDS, TIME_SCALE = 15, 60, 60
 BARS_PER_YEAR = 35_040 * TIME_SCALE
 BLOCK_MS = 400
@@ -310,17 +311,18 @@ class Installation:
 
     def engine(self, **variables: str) -> "Engine":
         """Start the engine; `await_trading` waits until it trades."""
-        return self._started(Engine, "live_engine.main", variables)
+        arguments = (sys.executable, "-m", "live_engine.main", "--config", str(self.folder / "helios.toml"))
+        return self._started(Engine, arguments, variables)
 
-    def watchdog(self, **variables: str) -> "Process":
-        return self._started(Process, "live_engine.watchdog_main", variables)
+    def command(self, *arguments: str) -> "Process":
+        """Start a command of `helios` that goes on until it is stopped."""
+        return self._started(Process, (HELIOS, *arguments), {})
 
-    def _started[P: "Process"](self, kind: type[P], module: str, variables: Mapping[str, str]) -> P:
-        number = len(self.started)
-        said = self.folder / f"{module.rpartition('.')[2]}_{number}.log"
+    def _started[P: "Process"](self, kind: type[P], arguments: Sequence[str], variables: Mapping[str, str]) -> P:
+        said = self.folder / f"{len(self.started)}.log"
         with said.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", module, "--config", str(self.folder / "helios.toml")],
+                arguments,
                 cwd=self.folder,
                 env=self.environment | variables,
                 stdout=log,
@@ -346,6 +348,17 @@ class Installation:
                 if (record := record_of(entry)) is not None:
                     self.read.append(record)
         return list(self.read)
+
+    def await_heartbeat(self, pid: int, seconds: float = START_SECONDS) -> EngineStatus:
+        """What the engine of a process says of itself, once it runs."""
+
+        def found() -> EngineStatus | None:
+            told = read_heartbeat(self.live_folder / HEARTBEAT)
+            return told if told is not None and told.pid == pid and told.trader_running else None
+
+        told = await_that(found, f"process {pid} to trade", seconds)
+        assert told is not None
+        return told
 
     def kill_database(self) -> None:
         """End PostgreSQL as `kill -9` would; the system ends what it had started."""
@@ -482,12 +495,13 @@ class Engine(Process):
 
     def status(self) -> EngineStatus | None:
         """What it last said of itself; None before it has."""
-        assert self.process.poll() is None, (
-            f"expected the engine to run, it ended with {self.process.returncode}. {self.tail()}"
-        )
-        path = self.installation.live_folder / "heartbeat.json"
-        told = read_heartbeat(path) if path.exists() else None
+        self.expect_running()
+        told = read_heartbeat(self.installation.live_folder / HEARTBEAT)
         return told if told is not None and told.pid == self.pid else None
+
+    def expect_running(self) -> None:
+        code = self.process.poll()
+        assert code is None, f"expected the engine to run, it ended with {code}. {self.tail()}"
 
     def await_status(
         self, is_so: Callable[[EngineStatus], bool], what: str, seconds: float = START_SECONDS
@@ -516,6 +530,7 @@ class Engine(Process):
         """The first record of a kind, after so many records, of which something is so."""
 
         def found() -> list[R]:
+            self.expect_running()
             records = self.installation.journal()[after:]
             return [record for record in records if isinstance(record, kind) and is_it(record)]
 
