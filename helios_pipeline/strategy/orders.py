@@ -92,6 +92,9 @@ class Orders:
         if isinstance(event, ENDED):
             if sent is not None and market.newest[sent.purpose] == order_id:
                 market.failures += 1
+            if isinstance(event, OrderDenied):
+                # It never left, and must not push one that did out of memory.
+                market.sent.pop(order_id, None)
             self.tend(market)
         elif isinstance(event, OrderCancelRejected) or (
             isinstance(event, OrderAccepted) and sent is not None and sent.purpose == "stop"

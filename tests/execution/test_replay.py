@@ -12,7 +12,7 @@ from helios_pipeline.core.trading import Decision, VenueFill
 from helios_pipeline.execution.decision_backtest import backtest_decisions
 from helios_pipeline.execution.replay import replay_decisions
 from tests.execution.recorded_run import Faults, RecordedRun
-from tests.execution.test_restore import BARS, BUSY, TWO, some_faults, some_parameters
+from tests.execution.test_restore import BARS, BUSY, QUICK, TWO, some_faults, some_parameters
 from tests.simulation.conftest import make_inputs
 
 UNIT_OF_PANDAS = "The 'generic' unit for NumPy timedelta"
@@ -29,7 +29,7 @@ def backtested(run, records=None):
     return backtest_decisions(chosen, run.desk.markets, run.desk.terms_of, BAR_INTERVAL)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=8, deadline=None, phases=QUICK)
 @given(seed=st.integers(0, 10**6), parameters=some_parameters(), faults=some_faults())
 def test_every_decision_of_a_run_is_made_again_from_its_record_and_from_the_fills(seed, parameters, faults):
     run = RecordedRun(make_inputs(seed, symbols=TWO, count=BARS, missing=0.03), parameters, faults=faults).go(BARS)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from helios_pipeline.core.trading import Decision, Intent, VenueFill
@@ -19,6 +19,8 @@ from tests.simulation.conftest import make_inputs
 UNIT_OF_PANDAS = "The 'generic' unit for NumPy timedelta"
 pytestmark = pytest.mark.filterwarnings(f"ignore:{UNIT_OF_PANDAS}:DeprecationWarning")
 
+QUICK = (Phase.explicit, Phase.reuse, Phase.generate)
+"""A failing run is small enough as it is: to shrink it takes minutes."""
 TWO = ("BTCUSDT", "ETHUSDT")
 BUSY = ParameterSet(
     lookback_bars=12,
@@ -60,7 +62,7 @@ def some_faults():
     )
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8, deadline=None, phases=QUICK)
 @given(
     seed=st.integers(0, 10**6), missing=st.sampled_from([0.0, 0.05]), parameters=some_parameters(), faults=some_faults()
 )
@@ -74,8 +76,7 @@ def test_a_journal_cut_anywhere_gives_the_strategys_state_back(seed, missing, pa
     last = restored(run, len(run.desk.records))
     assert [each.decided_at for each in last] == [market.decided_at for market in run.strategy.markets]
     for each, market in zip(last, run.strategy.markets, strict=True):
-        kept = {name: order for name, order in market.sent.items() if name in each.sent}
-        assert kept == each.sent
+        assert repr(market.sent) == repr(each.sent)  # repr: an ATR of NaN equals no other
     run.close()
 
 
@@ -118,7 +119,7 @@ def test_every_record_of_a_position_is_a_restart_that_holds_what_the_fills_say()
     run.close()
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=6, deadline=None, phases=QUICK)
 @given(seed=st.integers(0, 10**6), at=st.integers(1, BARS - 1), thin=st.sampled_from([0.0, 0.6]))
 def test_a_restart_between_two_bars_changes_no_fill(seed, at, thin):
     inputs = make_inputs(seed, symbols=TWO, count=BARS)
