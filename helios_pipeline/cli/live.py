@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.live import Live
 
+from helios_pipeline.adapters.webhook.address import read_webhook
 from helios_pipeline.cli.live_audience import Follower, LineFollower, LogFile, PlainFollower, TerminalFollower
 from helios_pipeline.cli.live_environment import engine_environment, watchdog_environment
 from helios_pipeline.cli.live_launcher import Launcher, LiveProcesses
@@ -45,6 +46,8 @@ def live(
     choice = VenueChoice(live=settings.live, addresses=settings.live_venues, instruments=settings.live_instruments)
     account = account_id(choice, os.environ)
     alone = is_service(os.environ, os.getpid()) or not watchdog
+    if not alone:
+        read_webhook(os.environ, settings.watchdog.webhook_format)  # says what is wrong before anything starts
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a supervisor's stop is a person's Ctrl-C
     folder = settings.home / "live" / account
     if (holder := home_holder(folder)) is not None:
