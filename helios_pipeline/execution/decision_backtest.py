@@ -9,8 +9,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from helios_pipeline.core.trading import Decision, FundingPayment, JournalRecord, Transfer, VenueFill
+from helios_pipeline.core.trading import (
+    Decision,
+    FundingPayment,
+    Intent,
+    JournalRecord,
+    OrderEvent,
+    Transfer,
+    VenueFill,
+)
 from helios_pipeline.execution.decision_records import decision_records, nanoseconds, quanta
+from helios_pipeline.execution.orders import Orders
 from helios_pipeline.execution.replay import Replay, TermsOf, features_of, newest_terms, refusal_of, together
 from helios_pipeline.execution.restore import Cooldown, MarketFold
 from helios_pipeline.execution.traded_market import TradedMarket
@@ -25,7 +34,7 @@ COMPARED = (
 
 
 class AccountFold:
-    """An account record by record: what each market holds, its last close, and the cash.
+    """An account record by record: what each market holds and is about to hold, its last close, and the cash.
 
     Args:
         markets: of the strategy.
@@ -36,6 +45,7 @@ class AccountFold:
         self.markets = tuple(markets)
         self.folds = tuple(MarketFold(market, cooldown) for market in markets)
         self.closes: dict[str, Decimal] = {}
+        self._orders = Orders()
         self._quote_balance = Decimal(0)
         self._quantities: dict[str, Decimal] = {}
 
@@ -43,12 +53,31 @@ class AccountFold:
         """Fold the next record."""
         for fold in self.folds:
             fold.take(record)
-        if isinstance(record, FundingPayment | Transfer):
-            self._quote_balance += record.amount
-        elif isinstance(record, VenueFill):
-            self._quote_balance -= record.side * record.quantity * record.price + record.fee
-            held = self._quantities.get(record.instrument_id, Decimal(0))
-            self._quantities[record.instrument_id] = held + record.side * record.quantity
+        match record:
+            case FundingPayment() | Transfer():
+                self._quote_balance += record.amount
+            case VenueFill():
+                self._take_fill(record)
+            case Intent():
+                self._orders.intend(record)
+            case OrderEvent():
+                self._orders.tell(record)
+            case _:
+                pass  # moves neither cash nor orders
+
+    def pending_lots(self, market: TradedMarket) -> int:
+        """Lots of the newest entry, where it may still be filled."""
+        live = [
+            line for line in self._orders.live(market.instrument_id) if line.intent and line.intent.purpose == "entry"
+        ]
+        return int(live[-1].remaining // market.lot) if live else 0
+
+    def _take_fill(self, fill: VenueFill) -> None:
+        self._quote_balance -= fill.side * fill.quantity * fill.price + fill.fee
+        held = self._quantities.get(fill.instrument_id, Decimal(0))
+        self._quantities[fill.instrument_id] = held + fill.side * fill.quantity
+        if fill.client_order_id is not None:
+            self._orders.fill(fill.client_order_id, fill)
 
     def equity(self) -> Decimal:
         """Cash, and what is held at the last closes."""
@@ -126,7 +155,7 @@ def _view(
         state=MarketState(holding.side, bars_held, boundary > holding.enter_after),
         lots=holding.lots,
         leaving=holding.leaving,
-        pending_lots=0,
+        pending_lots=account.pending_lots(market),
         close_ticks=int(account.closes.get(market.instrument_id, Decimal(0)) // market.signal_tick),
         lot_value=0 if terms is None else int(terms.contracts[m]["quanta_per_tick_lot"]),
         manifest_hash=manifest_hash,

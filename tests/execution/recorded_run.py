@@ -38,7 +38,7 @@ with warnings.catch_warnings():
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import JournalError
-from helios_pipeline.core.trading import Decision, FundingPayment, Intent, Transfer, VenueFill
+from helios_pipeline.core.trading import Decision, FundingPayment, Intent, OrderEvent, Transfer, VenueFill
 from helios_pipeline.execution.decision_records import decision_records, instant_of, money
 from helios_pipeline.execution.restore import restore_market
 from helios_pipeline.execution.traded_market import TradedMarket
@@ -379,6 +379,7 @@ class RecordedRun:
 
         def cancel(_):
             at = clock.timestamp_ns()
+            self.desk.records.append(canceled(order, venue_id, at))
             engine.process(OrderCanceled(*named, venue_id, account, UUID4(), at, at))
 
         self.strategy.clock.set_time_alert_ns(f"cut-{order.client_order_id}", now + SECOND, cancel)
@@ -403,6 +404,17 @@ class RecordedRun:
                 filled_at=instant_of(fill.ts_event),
             )
         )
+
+
+def canceled(order, venue_id, at):
+    return OrderEvent(
+        account=ACCOUNT,
+        client_order_id=str(order.client_order_id),
+        state="canceled",
+        venue_order_id=str(venue_id),
+        reason="",
+        occurred_at=instant_of(at),
+    )
 
 
 def intent_of(order):

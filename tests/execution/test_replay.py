@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
-from helios_pipeline.core.trading import Decision, VenueFill
+from helios_pipeline.core.trading import Decision, Intent, OrderEvent, VenueFill
 from helios_pipeline.execution.decision_backtest import backtest_decisions
 from helios_pipeline.execution.replay import replay_decisions
 from tests.execution.recorded_run import Faults, RecordedRun
@@ -83,6 +83,27 @@ def test_a_strategy_that_forgot_a_position_is_found_by_the_fills_alone(run):
     found = backtested(run, [*records[:at], forgetful, *records[at + 1 :]])
 
     assert "position_side recorded 0, again" in found.differences[0]
+
+
+def test_an_entry_that_was_on_its_way_counts_as_held_until_it_ends(run):
+    records = list(run.desk.records)
+    at = next(k for k, each in enumerate(records) if isinstance(each, Intent) and each.purpose == "entry")
+    entry = records[at]
+    lost = replace(entry, client_order_id="99999", venue_client_id=99999)
+    refused = OrderEvent(
+        account=entry.account,
+        client_order_id="99999",
+        state="rejected",
+        venue_order_id=None,
+        reason="",
+        occurred_at=entry.intended_at,
+    )
+
+    forgotten = backtested(run, [*records[:at], lost, *records[at:]])
+    ended = backtested(run, [*records[:at], lost, refused, *records[at:]])
+
+    assert "open_kept recorded" in forgotten.differences[0]
+    assert ended.equal == ended.decisions
 
 
 def test_equity_that_is_not_what_the_fills_say_is_found(run):
