@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +29,7 @@ from helios_pipeline.execution.reconciliation import ComparisonRules
 from helios_pipeline.execution.traded_market import TradedMarket
 from helios_pipeline.live_settings import LiveSection, RiskGateSection
 from helios_pipeline.strategy.nautilus import MeanReversionConfig, MeanReversionStrategy
+from live_engine.at_rest import unfinished
 from live_engine.bar_maker import BarMaker, BarMakerSettings
 from live_engine.champion import ChampionHolder
 from live_engine.commands import EngineCommands
@@ -60,6 +61,9 @@ CHORE_SECONDS = 2.0
 """Between two looks at PostgreSQL: mode, lease, heartbeat."""
 
 STOP_LOOK_SECONDS = 0.1
+REST_SECONDS = 10.0
+"""In which orders should have their answers and positions their stops when the engine is to end."""
+
 RETRY_NS = 2 * NS
 """Before an exit or a stop that came to nothing is tried again."""
 
@@ -142,7 +146,7 @@ class Engine:
         )
         bars = BarMaker(settings, parts.warm_ups, self._features, parts.histories[0], parts.sink)
         funding = FundingWatch(live.bar, parts.warm_ups, self._features, parts.histories[1])
-        strategy = self._strategy()
+        strategy = self._trading = self._strategy()
         self._node.build(strategy, (self._monitor, funding, bars))
         nautilus = self._node.nautilus
         self._reconciler = Reconciler(
@@ -210,13 +214,16 @@ class Engine:
             loops.append(asyncio.create_task(self._every(self._parts.live.heartbeat_seconds, self._beat)))
             loops.append(asyncio.create_task(self._every(CHORE_SECONDS, self._do_chores)))
             await self._start_node()
-            await self._reconciler.compare()
-            await self._beat()
-            ready(self._report.make())
-            loops.append(asyncio.create_task(self._reconciler.run()))
-            if (request := self._parts.kill_switch.flatten_request) is not None:
-                loops.append(asyncio.create_task(self._flatten(request.who, request.why)))
-            await self._stopping.wait()
+            if not self._stopping.is_set():
+                await self._reconciler.compare()
+                await self._beat()
+                ready(self._report.make())
+                log.info("trading", extra={"markets": [market.instrument_id for market in self._parts.markets]})
+                loops.append(asyncio.create_task(self._reconciler.run()))
+                if (request := self._parts.kill_switch.flatten_request) is not None:
+                    loops.append(asyncio.create_task(self._flatten(request.who, request.why)))
+                await self._stopping.wait()
+                await self._come_to_rest()
         finally:
             for task in loops:
                 task.cancel()
@@ -226,6 +233,21 @@ class Engine:
         if self._failure is not None:
             raise self._failure
         remove_heartbeat(self._parts.folder / HEARTBEAT)
+
+    async def _come_to_rest(self) -> None:
+        """Wait until orders have their answers and positions their stops; an account that is lost waits for nothing."""
+        if self._failure is not None:
+            return
+        log.info("stopping", extra={"waits": list(self._unfinished())})
+        deadline = self._loop.time() + REST_SECONDS
+        while (left := list(self._unfinished())) and self._loop.time() < deadline:
+            await asyncio.sleep(STOP_LOOK_SECONDS)
+        if left:
+            self._page(f"stopped all the same after {REST_SECONDS:g} s: {'; '.join(left)}")
+
+    def _unfinished(self) -> Iterator[str]:
+        with self._parts.journal.reading() as books:
+            yield from unfinished(books, self._trading.markets)
 
     def stop(self, failure: HeliosError | None = None) -> None:
         """End `run`, with an error or without. From the loop."""
@@ -334,7 +356,8 @@ class Engine:
     def _others(self) -> tuple[str, ...]:
         failure = self._parts.journal.failure
         journal = () if failure is None else (f"journal: {failure}",)
-        return (*journal, *self._parts.lease.missing)
+        stopping = ("stopping: the engine comes to an end",) if self._stopping.is_set() else ()
+        return (*journal, *stopping, *self._parts.lease.missing)
 
     def _gate_sources(self) -> GateSources:
         parts = self._parts
@@ -420,13 +443,13 @@ class Engine:
     async def _do_chores(self) -> None:
         """What asks PostgreSQL, out of the loop that trades."""
         try:
-            await asyncio.to_thread(self._chores)
+            await asyncio.to_thread(self._parts.lease.keep)
         except EngineError as error:
             log.critical("account_lost", extra={"why": str(error)})
             self.stop(error)
+        await asyncio.to_thread(self._tell_postgres)
 
-    def _chores(self) -> None:
-        self._parts.lease.keep()
+    def _tell_postgres(self) -> None:
         self._parts.kill_switch.sync()
         if self._parts.heartbeats is not None and self.status is not None:
             with contextlib.suppress(HeliosError):

@@ -55,11 +55,11 @@ class StreamMonitor(Actor):
             self._ages.heard(*BLOCKS, block_at)
         return self._ages.statuses(now)
 
-    def clock_skew_ms(self) -> float:
-        """How far our clock is ahead of the venue's that differs most; 0 while none was heard."""
+    def clock_skew_ms(self) -> float | None:
+        """How far our clock is ahead of the venue's that differs most; None while none was heard."""
         now = time.monotonic()
         found = [skew for each in self._skews.values() if (skew := each.milliseconds(now)) is not None]
-        return max(found, key=abs, default=0.0)
+        return max(found, key=abs, default=None)
 
     def on_start(self) -> None:
         """Subscribe to everything that has an age."""
