@@ -41,7 +41,8 @@ FLATTEN_SECONDS = 90.0
 
 MODES: dict[Command, Mode] = {"halt": "HALTED", "reduce": "REDUCING", "resume": "ACTIVE"}
 
-Why = Annotated[str, typer.Option("--why", help="Kept with the mode, for whoever looks next.")]
+Words = Annotated[list[str] | None, typer.Argument(metavar="[WHY]", help="Kept with the mode, for whoever looks next.")]
+Why = Annotated[str, typer.Option("--why", help="The same, as an option.")]
 Account = Annotated[
     str | None,
     typer.Option("--account", help="A folder below $HELIOS_HOME/live. Default: the account that helios.toml trades."),
@@ -50,29 +51,30 @@ Account = Annotated[
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands."""
-    app.command(epilog="Example:  helios halt --why 'prices look wrong'")(halt)
-    app.command(epilog="Example:  helios reduce --why 'over the weekend'")(reduce)
-    app.command(epilog="Example:  helios resume --why 'looked at it, all well'")(resume)
-    app.command(epilog="Example:  helios flatten --yes --why 'venue is in trouble'")(flatten)
+    app.command(epilog="Example:  helios halt 'prices look wrong'")(halt)
+    app.command(epilog="Example:  helios reduce 'over the weekend'")(reduce)
+    app.command(epilog="Example:  helios resume 'looked at it, all well'")(resume)
+    app.command(epilog="Example:  helios flatten --yes 'venue is in trouble'")(flatten)
     app.command(epilog="Example:  helios status --account DYDX-paper")(status)
 
 
-def halt(why: Why = "", account: Account = None) -> None:
+def halt(words: Words = None, why: Why = "", account: Account = None) -> None:
     """Send nothing more but protective stops. Positions and stops stay; works without engine and PostgreSQL."""
-    _set_mode("halt", why, account)
+    _set_mode("halt", _reason(words, why), account)
 
 
-def reduce(why: Why = "", account: Account = None) -> None:
+def reduce(words: Words = None, why: Why = "", account: Account = None) -> None:
     """Let positions only get smaller: exits and stops, no entries. From HALTED it needs PostgreSQL."""
-    _set_mode("reduce", why, account)
+    _set_mode("reduce", _reason(words, why), account)
 
 
-def resume(why: Why = "", account: Account = None) -> None:
+def resume(words: Words = None, why: Why = "", account: Account = None) -> None:
     """Trade again. It needs PostgreSQL, where others may have said something stricter; losses in a row count anew."""
-    _set_mode("resume", why, account)
+    _set_mode("resume", _reason(words, why), account)
 
 
 def flatten(
+    words: Words = None,
     why: Why = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     account: Account = None,
@@ -88,7 +90,7 @@ def flatten(
         show_positions(told)
     if not yes:
         typer.confirm(f"Cancel every order and close every position of {folder.name}?", abort=True)
-    request = ControlRequest(command="flatten", who=getuser(), why=why or "flattened by hand")
+    request = ControlRequest(command="flatten", who=getuser(), why=_reason(words, why) or "flattened by hand")
     try:
         answer = ask_engine(folder, request, show, FLATTEN_SECONDS)
     except HungEngineError as error:
@@ -112,6 +114,11 @@ def status(account: Account = None) -> None:
         raise EngineError(f"{folder.name}: expected an engine to answer, found none. `helios live` starts it.")
     show_answer(folder, answer)
     show_status(from_document(EngineStatus, answer["status"], f"status of {folder.name}"))
+
+
+def _reason(words: list[str] | None, why: str) -> str:
+    """Everything that was said, with quotes or without: the kill switch fails for no reason's form."""
+    return " ".join([*(words or ()), why]).strip()
 
 
 def _set_mode(command: Command, why: str, account: str | None) -> None:

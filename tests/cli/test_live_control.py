@@ -140,6 +140,25 @@ def test_a_running_engine_is_told_at_its_socket(helios, folder, command, mode):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        (["prices look wrong"], "prices look wrong"),
+        (["prices", "look", "wrong"], "prices look wrong"),
+        (["a drill", "--why", "of March"], "a drill of March"),
+        ([], "no reason given"),
+    ],
+)
+def test_a_reason_is_taken_however_it_is_put(helios, folder, said, why):
+    asked = []
+    with engine(folder, answering(asked, flat=True)):
+        codes = [helios(command, *said).code for command in ("halt", "reduce", "resume")]
+        codes.append(helios("flatten", "--yes", *said).code)
+
+    assert codes == [0, 0, 0, 0]
+    assert [each.why for each in asked] == [why] * 3 + [why if said else "flattened by hand"]
+
+
 def test_an_engine_that_hangs_is_halted_by_the_file(helios, folder, monkeypatch):
     monkeypatch.setattr("helios_pipeline.cli.live_control.ANSWER_SECONDS", 0.2)
 
