@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from helios_pipeline.core.trading import Decision, Intent, VenueFill
 from helios_pipeline.execution.decision_records import nanoseconds
 from helios_pipeline.execution.restore import restore_market
+from helios_pipeline.strategy.order_tags import read_tags
 from helios_pipeline.strategy.parameters import ParameterSet
 from tests.execution.recorded_run import SECOND, Faults, RecordedRun
 from tests.simulation.conftest import make_inputs
@@ -92,10 +93,7 @@ def test_the_property_meets_what_it_is_about():
     per_order = Counter(fill.client_order_id for fill in fills)
     partly = Counter(purposes[name] for name, count in per_order.items() if count > 1)
     denied = Counter(
-        market.sent[str(order.client_order_id)].purpose
-        for market in run.strategy.markets
-        for order in run.engine.cache.orders()
-        if order.status_string() == "DENIED" and str(order.client_order_id) in market.sent
+        read_tags(order.tags).purpose for order in run.engine.cache.orders() if order.status_string() == "DENIED"
     )
     outcomes = Counter(record.outcome for record in run.desk.decisions)
     print(partly, denied, outcomes)
