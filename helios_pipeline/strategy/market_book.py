@@ -29,6 +29,7 @@ class MarketBook:
         decided_at: newest boundary decided.
         tried_at: purpose → when an order for it was last sent.
         failures: exits and stops that ended unfilled since the last fill.
+        retrying: whether an alert is set at which its orders are looked at again.
     """
 
     index: int
@@ -44,6 +45,7 @@ class MarketBook:
     decided_at: int = 0
     tried_at: dict[Purpose, int] = field(default_factory=dict)
     failures: int = 0
+    retrying: bool = False
 
     def quantity(self, lots: int) -> Quantity:
         """Lots as an exact quantity."""

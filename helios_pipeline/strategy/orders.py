@@ -47,6 +47,7 @@ class Orders:
         self._desk = desk
         self._retry_ns = retry_ns
         self._exit_quote_age_ns = exit_quote_age_ns
+        self._retries = 0
 
     def is_quoted(self, market: MarketBook, age_ns: int) -> bool:
         """Whether the traded instrument has a quote that is not older."""
@@ -199,12 +200,15 @@ class Orders:
         return bool(self._strategy.clock.timestamp_ns() >= market.tried_at.get(purpose, 0) + wait)
 
     def _try_later(self, market: MarketBook) -> None:
-        name = f"retry-{market.index}"
-        if not self._retry_ns or name in self._strategy.clock.timer_names:
+        if not self._retry_ns or market.retrying:
             return
         at = self._strategy.clock.timestamp_ns() + self._retry_ns
 
         def again(_: TimeEvent) -> None:
+            market.retrying = False
             self.tend(market)
 
-        self._strategy.clock.set_time_alert_ns(name, at, same_thread(again))
+        # The live clock may still list a timer whose callback runs: it is not asked, and no name is given twice.
+        market.retrying = True
+        self._retries += 1
+        self._strategy.clock.set_time_alert_ns(f"retry-{market.index}-{self._retries}", at, same_thread(again))
