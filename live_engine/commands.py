@@ -42,13 +42,17 @@ class EngineCommands:
                 return self._answer(self._kill_switch.state) | {"status": to_document(self._status())}
             case "resume" if self._flattener.busy:
                 raise EngineError("expected to resume, found flattening under way. Wait for its end, then resume.")
-            case _:
-                change = await asyncio.to_thread(
-                    self._kill_switch.set, MODES[request.command], request.who, request.why
-                )
-                if change.mode == "ACTIVE":
-                    self._kill_switch.flattened()
+            case "resume":
+                async with self._flattener.kept_off():
+                    change = await self._set_mode(request)
+                    if change.mode == "ACTIVE":
+                        self._kill_switch.flattened()
                 return self._answer(change)
+            case _:
+                return self._answer(await self._set_mode(request))
+
+    async def _set_mode(self, request: ControlRequest) -> ModeChange:
+        return await asyncio.to_thread(self._kill_switch.set, MODES[request.command], request.who, request.why)
 
     def _answer(self, change: ModeChange) -> dict[str, object]:
         return {"mode": change.mode, "who": change.who, "why": change.why, "told_store": self._kill_switch.told_store}

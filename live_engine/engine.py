@@ -60,6 +60,7 @@ NS = 1_000_000_000
 CHORE_SECONDS = 2.0
 """Between two looks at PostgreSQL: mode, lease, heartbeat."""
 
+FLATTEN_LOOK_SECONDS = 3.0
 STOP_LOOK_SECONDS = 0.1
 REST_SECONDS = 10.0
 """In which orders should have their answers and positions their stops when the engine is to end."""
@@ -220,8 +221,7 @@ class Engine:
                 ready(self._report.make())
                 log.info("trading", extra={"markets": [market.instrument_id for market in self._parts.markets]})
                 loops.append(asyncio.create_task(self._reconciler.run()))
-                if (request := self._parts.kill_switch.flatten_request) is not None:
-                    loops.append(asyncio.create_task(self._flatten(request.who, request.why)))
+                loops.append(asyncio.create_task(self._every(FLATTEN_LOOK_SECONDS, self._flatten_when_asked)))
                 await self._stopping.wait()
                 await self._come_to_rest()
         finally:
@@ -455,8 +455,8 @@ class Engine:
             with contextlib.suppress(HeliosError):
                 self._parts.heartbeats.write(self.status)
 
-    async def _flatten(self, who: str, why: str) -> None:
-        await self._flattener.flatten(who, why, lambda line: log.warning("flatten", extra={"said": line}))
+    async def _flatten_when_asked(self) -> None:
+        await self._flattener.when_asked(lambda line: log.warning("flatten", extra={"said": line}), self._page)
 
     def _page(self, line: str) -> None:
         self._counts["pages"] += 1

@@ -1,11 +1,14 @@
 """Cancels every order and closes every position of a running engine's account, and halts it.
 
-The request is durable before anything is done, so an engine that dies meanwhile goes on when it starts. Each round
-cancels what rests, closes what is held with orders that only reduce, and waits for both; then the venue is asked.
+The request is durable before anything is done, so it is gone on with until nothing is left, by whatever engine runs.
+Each round cancels what rests, closes what is held with orders that only reduce, and waits for both; then the venue is
+asked.
 """
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import CancelOrder
@@ -21,11 +24,16 @@ from live_engine.journal import Journal
 from live_engine.kill_switch import KillSwitch
 from live_engine.reconciler import Reconciler
 
+log = logging.getLogger(__name__)
+
 ROUNDS = 10
 ROUND_SECONDS = 15.0
 LOOK_SECONDS = 0.05
 PAUSE_SECONDS = 1.0
 """Between rounds: a venue that refuses is not asked faster."""
+
+AGAIN_SECONDS = 30.0
+"""After one that left something, before it is tried again; meanwhile a person may withdraw it."""
 
 
 class Flattener:
@@ -70,9 +78,9 @@ class Flattener:
         Raises:
             EngineError: the request can't be made durable; nothing was done.
         """
-        await asyncio.to_thread(self._kill_switch.request_flatten, who, why)
-        say("HALTED. Orders are cancelled and positions closed.")
         async with self._busy:
+            await asyncio.to_thread(self._kill_switch.request_flatten, who, why)
+            say("HALTED. Orders are cancelled and positions closed.")
             for number in range(1, ROUNDS + 1):
                 self._cancel_all()
                 closing = self._close_all(why, say)
@@ -83,8 +91,33 @@ class Flattener:
                     return True
                 say(f"round {number} of {ROUNDS}: {_left(self._journal.books)}")
                 await asyncio.sleep(PAUSE_SECONDS)
-        say("NOT flat. It stays requested: the engine tries again when it starts, or when it is asked again.")
+        say("NOT flat. It stays requested: the engine tries again soon, until it is flat or somebody resumes.")
         return False
+
+    async def when_asked(self, say: Callable[[str], None], page: Callable[[str], None]) -> None:
+        """Flatten if that is requested and not under way: what was left, or what somebody wrote while nobody heard.
+
+        Args:
+            say: takes a line about each step.
+            page: takes a line when something is left.
+        """
+        request = self._kill_switch.flatten_request
+        if request is None or self.busy:
+            return
+        try:
+            if await self.flatten(request.who, request.why, say):
+                return
+            page("flattening was requested and has not left the account flat; it is tried again")
+        except Exception as error:
+            log.exception("flattening_failed")
+            page(f"flattening was requested and failed; it is tried again: {error}")
+        await asyncio.sleep(AGAIN_SECONDS)
+
+    @asynccontextmanager
+    async def kept_off(self) -> AsyncIterator[None]:
+        """None begins inside the block."""
+        async with self._busy:
+            yield
 
     def _cancel_all(self) -> None:
         kernel = self._node.kernel

@@ -14,10 +14,12 @@ from nautilus_trader.model.objects import Price, Quantity
 
 from helios_pipeline.core.errors import DatabaseError, EngineError
 from helios_pipeline.execution.reconciliation import ComparisonRules
+from live_engine import flatten
 from live_engine.commands import EngineCommands
 from live_engine.control import SOCKET_FILE, ControlRequest, ControlServer, HungEngineError, ask_engine
 from live_engine.flatten import Flattener
 from live_engine.kill_switch import KillSwitch
+from live_engine.mode_file import MODE_FILE
 from live_engine.nautilus_account import NautilusAccount
 from live_engine.reconciler import Reconciler, ReconcilerTerms
 from tests.live_engine.local_venue import ACCOUNT, IID, PlaceReader, run_in_node
@@ -242,6 +244,66 @@ def test_a_flattening_that_dies_is_still_requested(tmp_path):
     left = KillSwitch.load(tmp_path, ACCOUNT, None)
     assert left.mode == "HALTED"
     assert left.flatten_request.why == "drill"
+
+
+def test_a_flattening_that_left_something_is_paged_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(flatten, "ROUNDS", 1)
+    monkeypatch.setattr(flatten, "AGAIN_SECONDS", 0.0)
+    said, pages = [], []
+
+    async def scenario(local):
+        await local.enter()
+        local.place.refuse_fills = 1
+        _, switch, flattener = engine_of(local)
+        await flattener.when_asked(said.append, pages.append)
+        assert said == pages == []
+
+        switch.request_flatten("ops", "drill")
+        await flattener.when_asked(said.append, pages.append)
+        assert said[-1].startswith("NOT flat")
+        assert len(pages) == 1
+        assert switch.flatten_request is not None
+
+        await flattener.when_asked(said.append, pages.append)
+        assert said[-1].startswith("Flat")
+        assert len(pages) == 1
+        assert switch.flatten_request is None
+
+    run_in_node(tmp_path / "log", scenario)
+
+
+def test_a_flattening_that_fails_is_paged_and_tried_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(flatten, "AGAIN_SECONDS", 0.0)
+    pages = []
+
+    async def scenario(local):
+        _, switch, flattener = engine_of(local)
+        switch.request_flatten("ops", "drill")
+        file = tmp_path / MODE_FILE
+        file.unlink()
+        (file / "in the way").mkdir(parents=True)
+        for _ in range(2):
+            await flattener.when_asked(print, pages.append)
+        assert switch.flatten_request is not None
+
+    run_in_node(tmp_path / "log", scenario)
+
+    assert [each.partition(":")[0] for each in pages] == ["flattening was requested and failed; it is tried again"] * 2
+
+
+def test_no_flattening_begins_while_another_is_under_way_or_one_is_withdrawn(tmp_path):
+    said = []
+
+    async def scenario(local):
+        await local.enter()
+        _, switch, flattener = engine_of(local)
+        switch.request_flatten("ops", "drill")
+        async with flattener.kept_off():
+            await flattener.when_asked(said.append, said.append)
+
+    run_in_node(tmp_path / "log", scenario)
+
+    assert said == []
 
 
 def test_modes_are_set_by_command_and_resume_withdraws_a_flattening(tmp_path):
