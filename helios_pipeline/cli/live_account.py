@@ -25,9 +25,11 @@ def account_folder(settings: Settings, account: str | None) -> Path:
     """
     live = settings.home / "live"
     if account is not None:
-        if not (live / account).is_dir():
-            known = ", ".join(sorted(each.name for each in live.glob("*/"))) or "none"
-            raise SettingsError(f"--account {account}: expected a folder in {live}, found {known}.")
+        # By name: an empty one, or a path, would be a folder of no account, and nobody would hear of it.
+        known = sorted(each.name for each in live.glob("*/"))
+        if account not in known:
+            found = ", ".join(known) or "none"
+            raise SettingsError(f"--account {account!r}: expected the name of a folder in {live}, found {found}.")
         return live / account
     venue = settings.live.venue
     if settings.live.network == "paper":

@@ -301,6 +301,15 @@ def test_an_account_that_does_not_exist_is_named_with_those_that_do(helios, fold
     assert not (folder.parent / "DYDX-papr").exists()
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "DYDX-paper/", "../live/DYDX-paper"])
+def test_an_account_is_a_name_and_no_path(helios, folder, name):
+    outcome = helios("halt", "--account", name)
+
+    assert (outcome.code, len(outcome.lines)) == (2, 1)
+    assert f"--account {name!r}: expected the name of a folder" in outcome.err
+    assert list(folder.parent.rglob("mode.json")) == []
+
+
 def test_a_real_account_must_be_named_where_there_are_several(run_here, tmp_path):
     write_settings(tmp_path / "helios.toml", SMALL | {"live.network": "testnet"})
     for name in ("DYDX-paper", "DYDX-dydx1aaa-0"):
