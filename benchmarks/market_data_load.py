@@ -1,6 +1,6 @@
 """Market data under load: messages a second into the live client and the bar maker, beside a bare NautilusTrader node.
 
-    .venv/bin/python -m benchmarks.market_data_load [--seconds 30] [--trades-per-day 900000]
+    .venv/bin/python -m benchmarks.market_data_load [--seconds 30] [--rate 6500]
 
 A simulated Binance in a process of its own sends what an engine hears: trades, best prices, klines of a second and mark
 prices of five busy instruments; with `--books` also their books. A node with NautilusTrader's own client hears them
@@ -19,6 +19,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import aiohttp
 import numpy as np
 import psutil
 import uvloop
@@ -49,6 +50,7 @@ LEAST_RATE, MOST_LAG_MS, MOST_GROWTH_MS = 5_000, 250.0, 50.0
 NAMES = [f"{symbol}-PERP.BINANCE" for symbol in SYMBOLS]
 BAR = timedelta(seconds=15)
 SETTLE_SECONDS = 5.0
+TRIED_TRADES_PER_DAY, TRIED_SECONDS = 300_000, 8.0
 
 
 class Counter(Actor):
@@ -164,6 +166,24 @@ def hear(kind: str, venue, given: argparse.Namespace) -> dict[str, object]:
         return json.loads(Path(file.name).read_text()) | {"venue_share": share}
 
 
+def settings_of(trades_per_day: int) -> ProcessSettings:
+    return ProcessSettings(venue=BinanceSettings(), market=busy_market(trades_per_day))
+
+
+async def messages_a_second(ws_url: str) -> float:
+    """What a venue sends of trades and best prices now: the market is busier at some hours than at others."""
+    streams = "/".join(f"{symbol.lower()}@{stream}" for symbol in SYMBOLS for stream in ("aggTrade", "bookTicker"))
+    count = 0
+    async with aiohttp.ClientSession() as session, session.ws_connect(f"{ws_url}/stream?streams={streams}") as socket:
+        await socket.receive()
+        began = time.monotonic()
+        async for _ in socket:
+            count += 1
+            if time.monotonic() - began >= TRIED_SECONDS:
+                break
+    return count / TRIED_SECONDS
+
+
 def judge(found: dict[str, object]) -> tuple[str, bool]:
     """A line about a node, and whether it kept up."""
     lags = np.array(found["lags"])
@@ -181,7 +201,7 @@ def judge(found: dict[str, object]) -> tuple[str, bool]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=30.0)
-    parser.add_argument("--trades-per-day", type=int, default=900_000)
+    parser.add_argument("--rate", type=int, default=6_500, help="Messages a second, about, that the venue sends.")
     parser.add_argument("--books", action="store_true", help="Hear books too.")
     parser.add_argument("--node", choices=("bare", "live"), help="Only listen to a venue.")
     parser.add_argument("--url", help="With --node: the venue's.")
@@ -190,7 +210,9 @@ def main() -> int:
     if given.node:
         given.into.write_text(json.dumps(run_node(given)))
         return 0
-    with venue_process(ProcessSettings(venue=BinanceSettings(), market=busy_market(given.trades_per_day))) as venue:
+    with venue_process(settings_of(TRIED_TRADES_PER_DAY)) as venue:
+        tried = asyncio.run(messages_a_second(venue.url.replace("http", "ws", 1)))
+    with venue_process(settings_of(round(TRIED_TRADES_PER_DAY * given.rate / tried))) as venue:
         bare, live = hear("bare", venue, given), hear("live", venue, given)
     print(f"bare: {judge(bare)[0]}")
     line, keeps_up = judge(live)
