@@ -10,7 +10,7 @@ The bus refuses a second handler at an endpoint, so the engine's own is taken of
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -192,9 +192,13 @@ class Hooks:
         be judged before either is in the books.
         """
         with self._admitting:
-            why = unsendable(order) or self._gate_refusal(order) or self._write_intent(order)
-            if not why:
-                self._parts.gate.sent()
+            try:
+                why = unsendable(order) or self._gate_refusal(order) or self._write_intent(order)
+                if not why:
+                    self._parts.gate.sent()
+            except Exception as error:
+                log.exception("order_not_judged", extra={"correlation": order.client_order_id.value})
+                why = self._defect(f"order {order.client_order_id.value} can't be judged, and was refused", error)
         if why:
             log.warning("order_refused", extra={"correlation": order.client_order_id.value, "why": why})
             self._deny(order, why)
@@ -231,19 +235,27 @@ class Hooks:
         self.process(change_refusal(command, order, self._clock.timestamp_ns()))
 
     def _write_event(self, event: OrderEvent) -> None:
-        for record in event_record(self._parts.account, event, self._parts.books):
-            self._write(record)
+        self._write(lambda: event_record(self._parts.account, event, self._parts.books))
 
     def _write_fill(self, report: FillReport) -> None:
-        record = fill_record(self._parts.account, report, self._parts.books)
-        if record is not None:
-            self._write(record)
+        self._write(lambda: fill_record(self._parts.account, report, self._parts.books))
 
-    def _write(self, record: JournalRecord) -> None:
+    def _write(self, records: Callable[[], Iterable[JournalRecord]]) -> None:
+        """Journal what is told. What can't be is said, and NautilusTrader acts on it all the same."""
         try:
-            self._parts.sink.append(record)
+            for record in records():
+                self._parts.sink.append(record)
         except JournalError as error:
             self._say_lost(error)
+        except Exception as error:
+            log.exception("not_journalled")
+            self._defect("what was told of an order can't be journalled", error)
+
+    def _defect(self, what: str, error: Exception) -> str:
+        """Page an error that nobody foresaw: out of here it would end the process, in NautilusTrader's queues."""
+        line = f"{what}: {type(error).__name__}: {error}"
+        self._parts.page(line)
+        return line
 
     def _say_lost(self, error: JournalError) -> None:
         if not self._journal_lost:

@@ -161,12 +161,11 @@ def event_record(account: str, event: NautilusOrderEvent, books: Books) -> Itera
         yield _order_event(account, event, state, reason)
 
 
-def fill_record(account: str, report: FillReport, books: Books) -> VenueFill | None:
-    """The fill that a report tells; None for one from before the journal began."""
+def fill_record(account: str, report: FillReport, books: Books) -> Iterator[VenueFill]:
+    """The fill that a report tells; none for one from before the journal began."""
     transfers = books.history().transfers
-    if transfers and instant(report.ts_event) < transfers[0].transferred_at:
-        return None
-    return _venue_fill(account, report)
+    if not transfers or instant(report.ts_event) >= transfers[0].transferred_at:
+        yield _venue_fill(account, report)
 
 
 def _venue_fill(account: str, told: OrderFilled | FillReport) -> VenueFill:

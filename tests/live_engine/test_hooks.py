@@ -1,6 +1,7 @@
 """Every order passes the gate and is on disk before it leaves, whoever sends it."""
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -11,7 +12,7 @@ from nautilus_trader.model.enums import LiquiditySide, OrderSide, PositionSide, 
 from nautilus_trader.model.identifiers import AccountId, ClientOrderId, TradeId
 from nautilus_trader.model.objects import Money, Price, Quantity
 
-from helios_pipeline.core.trading import InferredFill, OrderEvent
+from helios_pipeline.core.trading import InferredFill, Intent, OrderEvent
 from live_engine.hooks import install_hooks
 from live_engine.segments import read_records
 from tests.live_engine.local_venue import ACCOUNT, HALVES, IID, run_in_node
@@ -333,6 +334,51 @@ def test_a_fill_that_nautilus_infers_is_recorded_as_such_and_never_summed(tmp_pa
     (inferred,) = [each for _, each in read_records(local.journal.folder) if isinstance(each, InferredFill)]
     assert (inferred.side, inferred.quantity, inferred.price) == (1, Decimal("0.3"), Decimal(60_000))
     assert local.journal.books.quantity(IID.value) == 0
+
+
+def test_an_order_at_which_the_gate_breaks_is_refused_paged_and_the_next_one_leaves(tmp_path):
+    async def scenario(local):
+        sound = local.hooks._parts
+        local.hooks._parts = replace(sound, plan=lambda order: {}["height"])
+        local.trader.submit_order(buy(local, 1))
+        await local.until(lambda: "1" in local.trader.denied)
+        local.hooks._parts = sound
+        local.trader.submit_order(buy(local, 2))
+        await local.until(lambda: local.place.fills)
+
+    local = run_in_node(tmp_path, scenario)
+
+    assert local.place.submitted == ["2"]
+    (page,) = local.pages
+    assert page == local.trader.denied["1"] == "order 1 can't be judged, and was refused: KeyError: 'height'"
+
+
+class OnlyIntents:
+    """A sink with a defect: of all but intents it makes an error that nobody foresaw."""
+
+    def __init__(self, journal):
+        self.journal = journal
+
+    def append(self, record):
+        if isinstance(record, Intent):
+            return self.journal.append(record)
+        raise TypeError(f"{type(record).__name__} is odd")
+
+
+def test_what_cannot_be_journalled_for_a_defect_is_paged_and_forwarded_all_the_same(tmp_path):
+    async def scenario(local):
+        local.hooks._parts = replace(local.hooks._parts, sink=OnlyIntents(local.journal))
+        order = resting_sell(local)
+        local.trader.submit_order(order)
+        await local.until(lambda: order.is_open)
+        local.node.kernel.msgbus.send("ExecEngine.reconcile_execution_report", fill_report(local, order))
+        assert order.filled_qty.as_decimal() == Decimal("0.04")
+
+    local = run_in_node(tmp_path, scenario)
+
+    what = "what was told of an order can't be journalled: TypeError"
+    kinds = ["OrderEvent", "OrderEvent", "VenueFill", "InferredFill"]
+    assert local.pages == [f"{what}: {kind} is odd" for kind in kinds]
 
 
 def test_a_node_is_hooked_once(tmp_path):
