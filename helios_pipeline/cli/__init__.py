@@ -8,7 +8,7 @@ import errno
 import sys
 
 from rich.markup import escape
-from typer.exceptions import TyperException
+from typer.exceptions import Abort, TyperException
 
 from helios_pipeline.cli import dagster, database, keys, live, live_control, promotion, reports, research, simulate
 from helios_pipeline.cli.terminal import State, app, err
@@ -42,6 +42,9 @@ def main() -> None:
         sys.exit(HeliosError.exit_code)
     except TyperException as error:
         sys.exit(_explain_usage(error))
+    except Abort:
+        _say("stopped: the question was not answered with yes.")
+        sys.exit(INTERRUPTED)
     if code == INTERRUPTED:
         _say("stopped. What was finished is kept; run the same command to go on.")
     sys.exit(code or 0)

@@ -4,6 +4,7 @@ A running engine is told at its socket. Without one the mode is left in the acco
 finds it; and flattening goes to the venue itself, as far as there is one.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from getpass import getuser
@@ -27,7 +28,7 @@ from helios_pipeline.cli.live_account import (
 from helios_pipeline.cli.live_flatten import flatten_without_engine
 from helios_pipeline.cli.terminal import err, open_database, settings_of
 from helios_pipeline.core.canonical import from_document
-from helios_pipeline.core.errors import DatabaseError, EngineError
+from helios_pipeline.core.errors import DatabaseError, EngineError, SettingsError
 from helios_pipeline.core.status import EngineStatus
 from helios_pipeline.core.trading import STRICTNESS, Mode
 from helios_pipeline.settings import Settings
@@ -84,6 +85,8 @@ def flatten(
     Without an engine it goes to the venue itself, with the key from the environment. A paper account lives in its
     engine: without one it is halted, and flattened by the engine that starts next.
     """
+    if not (yes or sys.stdin.isatty()):
+        raise SettingsError("flatten: expected a yes, found no terminal to ask at. Add --yes.")
     settings = settings_of()
     folder = account_folder(settings, account)
     if (told := last_status(folder)) is not None:

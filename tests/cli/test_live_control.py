@@ -1,6 +1,8 @@
 """The kill switch's commands work whatever is dead: the engine, PostgreSQL, or both."""
 
 import asyncio
+import os
+import pty
 import subprocess
 import threading
 from contextlib import contextmanager
@@ -213,6 +215,7 @@ def test_what_the_engine_refuses_is_one_line(helios, folder):
 
 def test_flattening_asks_first_and_shows_what_is_held(helios, folder, monkeypatch):
     write_heartbeat(folder / HEARTBEAT, STATUS)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True)
     monkeypatch.setattr("typer.confirm", lambda text, abort: shown.append(text))
     shown, asked = [], []
 
@@ -234,21 +237,41 @@ def test_an_account_that_is_not_flat_afterwards_is_an_error(helios, folder):
     assert "expected it to be flat" in outcome.err
 
 
-def test_nothing_is_flattened_without_a_yes(make_home):
+@pytest.mark.parametrize("answer", [b"n\n", b"\x04"], ids=["no", "Ctrl-D"])
+def test_nothing_is_flattened_without_a_yes(make_home, answer):
     home = make_home()
+    person, terminal = pty.openpty()
+    try:
+        os.write(person, answer)
+        with subprocess.Popen(
+            [*home.command, "flatten"],
+            cwd=home.folder,
+            env=home.environment,
+            stdin=terminal,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            text=True,
+        ) as asking:
+            said = asking.stderr.read()
+    finally:
+        os.close(person)
+        os.close(terminal)
 
-    done = subprocess.run(
-        [*home.command, "flatten"],
-        cwd=home.folder,
-        env=home.environment,
-        input="n\n",
-        capture_output=True,
-        text=True,
-        timeout=60,
+    assert (asking.returncode, said.splitlines()[-1]) == (
+        130,
+        "helios: stopped: the question was not answered with yes.",
     )
-
-    assert done.returncode == 1
     assert not (home.home / "live" / ACCOUNT).exists()
+
+
+def test_without_a_terminal_flattening_needs_a_yes_on_the_command_line(helios, folder):
+    outcome = helios("flatten")
+
+    assert (outcome.code, outcome.lines) == (
+        2,
+        ["helios: flatten: expected a yes, found no terminal to ask at. Add --yes."],
+    )
+    assert list(folder.iterdir()) == []
 
 
 def test_a_paper_account_without_an_engine_is_halted_and_flattened_by_the_next(helios, folder):
