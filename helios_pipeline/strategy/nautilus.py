@@ -126,6 +126,7 @@ class MeanReversionStrategy(Strategy):
         stamp = event.ts_event // 1000 * 1000
         fill = FilledLots(side, market.lots(event.last_qty), market.ticks(event.last_px), stamp)
         market.take_fill(event.client_order_id.value, fill, self.config.interval_ns)
+        self._tenure.leave_without_terms(market)
         self._orders.tend(market)
 
     def on_order_event(self, event: Event) -> None:

@@ -35,6 +35,10 @@ class Tenure:
         if left.manifest_hash:
             market.terms = self._desk.terms_of(left.manifest_hash)
             self._use(market)
+        self.leave_without_terms(market)
+
+    def leave_without_terms(self, market: MarketBook) -> None:
+        """Let a position be left that has no terms: restored without them, or filled when they were gone."""
         if market.terms is None:
             market.holding = after_exit_decision(market.holding, TERMS_LOST)
 

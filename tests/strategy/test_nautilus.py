@@ -5,13 +5,20 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.enums import LiquiditySide
+from nautilus_trader.model.events import OrderAccepted, OrderCanceled, OrderFilled, OrderSubmitted
+from nautilus_trader.model.identifiers import TradeId, VenueOrderId
+from nautilus_trader.model.objects import Money
 
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.trading import Intent
 from helios_pipeline.execution.decision_backtest import backtest_decisions
 from helios_pipeline.execution.replay import replay_decisions
 from helios_pipeline.execution.restore import restore_market
-from tests.execution.recorded_run import SECOND, RecordedRun
+from tests.execution.recorded_run import SECOND, Faults, RecordedRun
 from tests.execution.test_restore import BUSY, TWO, decided_once
 from tests.simulation.conftest import make_inputs
 
@@ -207,4 +214,55 @@ def test_a_fill_of_somebody_elses_order_is_taken_in_and_the_position_left():
     assert exits[-1].quantity == 100 * run.desk.markets[0].lot == Decimal("0.100")
     left = restore_market(run.desk.records, run.desk.markets[0], run.desk.cooldown)
     assert left.holding == strategy.markets[0].holding
+    run.close()
+
+
+class LateFill(RecordedRun):
+    """The first entry is cancelled by the venue, which tells one of its fills much later."""
+
+    order = None
+
+    def _fill_a_part(self, order, lots):
+        engine = self.engine.kernel.exec_engine
+        if self.order is not None or order.is_reduce_only:
+            engine.execute(SubmitOrder(order.trader_id, order.strategy_id, order, UUID4(), order.ts_init))
+            return
+        self.order, named = order, self._named(order)
+        at = self.engine.kernel.clock.timestamp_ns()
+        engine.process(OrderSubmitted(*named, self._account, UUID4(), at, at))
+        engine.process(OrderAccepted(*named, VenueOrderId("late"), self._account, UUID4(), at, at))
+        engine.process(OrderCanceled(*named, VenueOrderId("late"), self._account, UUID4(), at, at))
+
+    def tell_fill(self):
+        order, at = self.order, self.engine.kernel.clock.timestamp_ns()
+        price = self.engine.cache.quote_tick(order.instrument_id).ask_price
+        trade = (VenueOrderId("late"), self._account, TradeId("late"), None, order.side, order.order_type)
+        fill = (order.quantity, price, USDT, Money(0, USDT), LiquiditySide.TAKER)
+        self.engine.kernel.exec_engine.process(OrderFilled(*self._named(order), *trade, *fill, UUID4(), at, at))
+
+    @property
+    def _account(self):
+        return self.engine.cache.account_for_venue(self.book.venue).id
+
+    def _named(self, order):
+        return order.trader_id, order.strategy_id, order.instrument_id, order.client_order_id
+
+
+def test_an_entry_that_is_filled_when_its_champion_is_gone_is_left_at_once():
+    run = LateFill(make_inputs(7, symbols=TWO, count=BARS), BUSY, faults=Faults(cut=1.0))
+    while run.order is None:
+        run.go(1)
+    run.desk.promote(None)
+    market = next(each for each in run.strategy.markets if each.traded.id == run.order.instrument_id)
+    while market.terms is not None:
+        run.go(1)
+
+    run.tell_fill()
+    left = market.holding
+    run.go(1)
+
+    assert (left.lots, left.leaving) == (market.lots(run.order.quantity), "terms_lost")
+    exits = [each for each in run.desk.records if isinstance(each, Intent) and each.purpose == "exit"]
+    assert exits[-1].reason == "terms_lost"
+    assert not market.holding.side
     run.close()
