@@ -220,11 +220,11 @@ def _champion(settings: Settings, opened: Opened, markets: tuple[TradedMarket, .
 def _warm_ups(
     settings: Settings, opened: Opened, champion: ChampionHolder, markets: tuple[TradedMarket, ...]
 ) -> tuple[WarmUp, ...]:
-    """History for the champion, or for any that the grid could give, and for the bars that were missed."""
+    """History for the champion and for any that the grid could give next, and for the bars that were missed."""
     current, books = champion.current, opened.journal.books
     terms = None if current is None else current.terms
-    lookback = max(settings.grid.lookback_bars) if terms is None else terms.parameters.lookback_bars
-    reach = Reach.of(lookback, settings.feature_settings if terms is None else terms.features)
+    lookbacks = [*settings.grid.lookback_bars, *([] if terms is None else [terms.parameters.lookback_bars])]
+    reach = Reach.of(max(lookbacks), settings.feature_settings if terms is None else terms.features)
     decided = [books.last_decision(market.instrument_id) for market in markets]
     since = min((each.closed_at for each in decided if each is not None), default=None)
     history = signal_history(opened.choice, HISTORY_ATTEMPTS)

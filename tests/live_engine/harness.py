@@ -378,6 +378,7 @@ class Installation:
 
 
 FAST_SETTINGS: dict[str, Any] = {
+    "grid.lookback_bars": [EAGER.lookback_bars, STEADY.lookback_bars],
     "live.bar_seconds": BAR_SECONDS,
     "live.funding_interval_seconds": FUNDING_SECONDS,
     "live.paper_equity_quote": EQUITY,
