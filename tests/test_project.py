@@ -9,7 +9,7 @@ import tomllib
 import pytest
 import typer
 
-from helios_pipeline.cli import app
+from helios_pipeline.cli.commands import app
 from tests.helios_home import ROOT
 
 REGISTRIES = ("pypi" + ".org", "files.python" + "hosted.org", "registry.npm" + "js.org", "registry.yarn" + "pkg.com")

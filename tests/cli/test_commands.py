@@ -3,11 +3,13 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 import typer
 
-from helios_pipeline.cli import app, no_place
+from helios_pipeline.cli.commands import app, no_place
 from tests.helios_home import ROOT, SMALL, write_settings
 
 
@@ -33,7 +35,7 @@ def test_the_commands_are_those_of_the_readme_and_no_others():
         *("research", "ingest", "bars", "features", "sweep", "walk-forward", "backtest", "demo"),
         *("promote", "rollback", "champion", "keys new", "keys show"),
         *("db migrate", "db run", "db status", "db url", "dagster", "report", "config check"),
-        *("halt", "reduce", "resume", "flatten", "status"),
+        *("live", "halt", "reduce", "resume", "flatten", "status"),
         *(f"simulate {name}" for name in ("binance", "dydx", "fault", "faults", "clear", "kinds")),
     }
 
@@ -118,6 +120,27 @@ def test_a_file_that_is_not_toml_is_named_with_the_place_of_the_mistake(run_here
     assert (outcome.code, len(outcome.lines)) == (2, 1)
     assert "helios.toml" in outcome.err
     assert "line 1" in outcome.err
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+from helios_pipeline.cli import main
+main()
+"""
+
+
+def test_ctrl_c_is_one_line_while_the_command_is_still_imported(tmp_path):
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED_IMPORT], cwd=tmp_path, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "helios: stopped. What was finished is kept; run the same command to go on.\n"
 
 
 def test_debug_shows_the_traceback_of_a_mistake(make_home):

@@ -6,7 +6,7 @@ import shlex
 import pytest
 import typer
 
-from helios_pipeline.cli import app
+from helios_pipeline.cli.commands import app
 from tests.helios_home import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
