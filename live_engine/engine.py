@@ -295,7 +295,7 @@ class Engine:
                 grace_ns=round(live.grace_seconds * NS),
                 late_ns=round(live.late_seconds * NS),
                 quote_age_ns=round(parts.limits.stale_quotes_seconds * NS),
-                exit_quote_age_ns=round(parts.limits.stale_quotes_seconds * NS),
+                exit_quote_age_ns=None,
                 retry_ns=RETRY_NS,
                 last_boundary_ns=0,
             ),
@@ -428,7 +428,7 @@ class Engine:
         last = books.last_snapshot
         if self._counts["snapshots"] and last is not None and last.taken_at.date() == status.told_at.date():
             return
-        if not books.history().transfers or not books.positions.keys() <= marks.keys():
+        if books.began_at is None or not books.positions.keys() <= marks.keys():
             return
         self._counts["snapshots"] += 1
         self._write(

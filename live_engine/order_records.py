@@ -163,8 +163,7 @@ def event_record(account: str, event: NautilusOrderEvent, books: Books) -> Itera
 
 def fill_record(account: str, report: FillReport, books: Books) -> Iterator[VenueFill]:
     """The fill that a report tells; none for one from before the journal began."""
-    transfers = books.history().transfers
-    if not transfers or instant(report.ts_event) >= transfers[0].transferred_at:
+    if books.began_at is None or instant(report.ts_event) >= books.began_at:
         yield _venue_fill(account, report)
 
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from helios_pipeline.core.errors import HeliosError
 from helios_pipeline.core.trading import OrderEvent, OrderState, Reconciliation, VenueFill
 from helios_pipeline.core.venues import AccountReader, VenueAccount
-from helios_pipeline.execution.reconciliation import Comparison, ComparisonRules, TakenIn, began, compare, found_twice
+from helios_pipeline.execution.reconciliation import Comparison, ComparisonRules, TakenIn, compare, found_twice
 from live_engine.journal import Journal
 from live_engine.nautilus_account import NautilusAccount
 
@@ -212,7 +212,7 @@ class Reconciler:
 
     def _since(self, *, everything: bool) -> datetime | None:
         """From when on records are read: some time before the last agreement, of this engine or an earlier one."""
-        began_at = began(self._journal.history())
+        began_at = self._journal.books.began_at
         last = self._journal.books.last_reconciliation
         agreed_at = self.agreed_at or (last.compared_at if last is not None and last.agreed else None)
         if everything or agreed_at is None or began_at is None:

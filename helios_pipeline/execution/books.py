@@ -28,6 +28,9 @@ from helios_pipeline.execution.day import DayStart
 from helios_pipeline.execution.orders import OrderLine, Orders
 from helios_pipeline.execution.positions import EXACT, ZERO, BookPosition, InstrumentBook, RoundTrip
 
+OPENING = "opening"
+"""Id of the transfer with which a journal begins: what the venue recorded up to then is no part of it."""
+
 type NaturalKey = tuple[object, ...]
 
 
@@ -65,6 +68,8 @@ class Books:
 
     def __init__(self, account: str) -> None:
         self.account = account
+        self.began_at: datetime | None = None
+        """When the journal began; None for one without an opening."""
         self.transferred = ZERO
         """Deposits less withdrawals."""
         self.fees = ZERO
@@ -142,7 +147,7 @@ class Books:
     def round_trips(self) -> tuple[RoundTrip, ...]:
         """Finished ones of all instruments, in the order in which they ended."""
         made_of, known = self._round_trips
-        told = len(self._fills) + len(self._funding_payments)
+        told = self.booked
         if made_of != told:
             trips = [trip for book in tuple(self._instruments.values()) for trip in tuple(book.round_trips)]
             known = tuple(sorted(trips, key=lambda trip: (trip.left_at, trip.instrument_id)))
@@ -171,6 +176,19 @@ class Books:
     def fills(self) -> tuple[VenueFill, ...]:
         """In the order in which they were told."""
         return tuple(self._fills)
+
+    @property
+    def booked(self) -> int:
+        """Number of fills and funding payments."""
+        return len(self._fills) + len(self._funding_payments)
+
+    def sent_as(self, venue_client_id: int) -> OrderLine | None:
+        """The newest order that was about to be sent under a venue's client id; None for none."""
+        return self._orders.sent_as(venue_client_id)
+
+    def at_venue(self, venue_order_id: str) -> OrderLine | None:
+        """The order that a venue has under its own id; None if that was told of none."""
+        return self._orders.at_venue(venue_order_id)
 
     def decided(self, instrument_id: str, opened_at: datetime) -> bool:
         """Whether there is a decision for a bar."""
@@ -225,6 +243,8 @@ class Books:
         if isinstance(record, Transfer):
             self._transfers.append(record)
             self.transferred += record.amount
+            if record.transfer_id == OPENING:
+                self.began_at = record.transferred_at
             return
         self._instruments.setdefault(record.instrument_id, InstrumentBook(record.instrument_id)).take(record)
         if isinstance(record, FundingPayment):

@@ -68,6 +68,8 @@ class Orders:
     def __init__(self) -> None:
         self._lines: dict[str, OrderLine] = {}
         self._live: dict[str, OrderLine] = {}
+        self._sent_as: dict[int, str] = {}
+        self._at_venue: dict[str, str] = {}
 
     @property
     def lines(self) -> dict[str, OrderLine]:
@@ -80,9 +82,18 @@ class Orders:
             if instrument_id is None or (line.intent is not None and line.intent.instrument_id == instrument_id):
                 yield line
 
+    def sent_as(self, venue_client_id: int) -> OrderLine | None:
+        """The newest order that was about to be sent under a venue's client id; None for none."""
+        return self._lines.get(self._sent_as.get(venue_client_id, ""))
+
+    def at_venue(self, venue_order_id: str) -> OrderLine | None:
+        """The order that a venue has under its own id; None if that was told of none."""
+        return self._lines.get(self._at_venue.get(venue_order_id, ""))
+
     def intend(self, intent: Intent) -> None:
         """An order is about to be sent."""
         line = replace(self._line(intent.client_order_id), intent=intent)
+        self._sent_as[intent.venue_client_id] = intent.client_order_id
         self._put(_advanced(line, _filled_state(line)))
 
     def tell(self, event: OrderEvent) -> None:
@@ -108,6 +119,8 @@ class Orders:
 
     def _put(self, line: OrderLine) -> None:
         self._lines[line.client_order_id] = line
+        if line.venue_order_id:
+            self._at_venue[line.venue_order_id] = line.client_order_id
         if line.state in CLOSED:
             self._live.pop(line.client_order_id, None)
         else:

@@ -11,12 +11,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from helios_pipeline.core.trading import CLOSED, FundingPayment, Transfer, VenueFill
-from helios_pipeline.core.venues import AccountHistory, VenueAccount, VenueOrder
+from helios_pipeline.core.venues import VenueAccount, VenueOrder
 from helios_pipeline.execution.books import Books
 from helios_pipeline.execution.orders import OrderLine
-
-OPENING = "opening"
-"""Id of the transfer with which a journal begins: what the venue recorded up to then is no part of it."""
 
 ZERO = Decimal(0)
 
@@ -126,7 +123,7 @@ def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: Compa
 
 def missing_records(books: Books, venue: VenueAccount) -> tuple[TakenIn, ...]:
     """The venue's records that the journal does not have, oldest first."""
-    began_at = began(books.history())
+    began_at = books.began_at
     found: list[tuple[datetime, TakenIn]] = [(fill.filled_at, fill) for fill in _placed(books, venue)]
     found += [(payment.settled_at, payment) for payment in venue.funding]
     found += [(transfer.transferred_at, transfer) for transfer in venue.transfers]
@@ -137,23 +134,17 @@ def missing_records(books: Books, venue: VenueAccount) -> tuple[TakenIn, ...]:
     )
 
 
-def began(history: AccountHistory) -> datetime | None:
-    """When a journal began: what the venue recorded up to then is not in it; None for one without an opening."""
-    return next((each.transferred_at for each in history.transfers if each.transfer_id == OPENING), None)
-
-
 def _placed(books: Books, venue: VenueAccount) -> Iterator[VenueFill]:
     """The venue's fills under our client order ids; of an order that nobody knows, under none.
 
     While an order of unknown outcome may be the one that filled, a fill of an order that nobody knows waits: the venue
     client, which can tell, takes it in.
     """
-    owners = {line.venue_order_id: number for number, line in books.orders.items() if line.venue_order_id is not None}
     unsure = {line.intent.instrument_id for line in books.unknown() if line.intent is not None}
     for fill in venue.fills:
-        ours = fill.client_order_id if fill.client_order_id in books.orders else owners.get(fill.venue_order_id)
-        if ours is not None or fill.instrument_id not in unsure:
-            yield replace(fill, client_order_id=ours)
+        line = books.orders.get(fill.client_order_id or "") or books.at_venue(fill.venue_order_id)
+        if line is not None or fill.instrument_id not in unsure:
+            yield replace(fill, client_order_id=None if line is None else line.client_order_id)
 
 
 def _is_gone(line: OrderLine, shown: Mapping[int, VenueOrder], venue: VenueAccount, rules: ComparisonRules) -> bool:
@@ -190,9 +181,8 @@ def _misplaced(books: Books, cache: CacheExtract, venue: VenueAccount) -> tuple[
 
 
 def _order_lines(books: Books, cache: CacheExtract, shown: Mapping[int, VenueOrder]) -> Iterator[str]:
-    names = {line.intent.venue_client_id: line for line in books.orders.values() if line.intent is not None}
     for number, order in sorted(shown.items()):
-        line = names.get(number)
+        line = books.sent_as(number)
         what = f"order {order.venue_order_id} of {order.instrument_id}, client id {number}"
         if line is None:
             yield f"{what}: rests at the venue, the journal does not know it"
@@ -203,7 +193,6 @@ def _order_lines(books: Books, cache: CacheExtract, shown: Mapping[int, VenueOrd
 
 
 def _cash_lines(books: Books, venue: VenueAccount, rules: ComparisonRules) -> Iterator[str]:
-    history = books.history()
     apart = venue.quote_balance - books.quote_balance
-    if abs(apart) > rules.quote_rounding * (len(history.fills) + len(history.funding)):
+    if abs(apart) > rules.quote_rounding * books.booked:
         yield f"quote balance: journal {books.quote_balance}, venue {venue.quote_balance}, {apart:+f} apart"

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.trading import ChampionChange, InferredFill, ModeChange, Reconciliation
-from helios_pipeline.execution.books import Books
+from helios_pipeline.execution.books import OPENING, Books
 from tests.execution.any_records import any_record
 from tests.execution.made_records import (
     ACCOUNT,
@@ -245,6 +245,14 @@ def test_the_last_of_what_is_a_state_is_kept():
     assert books.last_champion == taken
     assert books.last_reconciliation == agreed
     assert books.last_snapshot == snapshot("1", START)
+
+
+def test_a_journal_begins_with_its_opening():
+    books = books_of(transfer("t", 5, minute=3), fill(1, 1, "1", "100"), funding(2, "1"))
+    assert (books.began_at, books.booked) == (None, 2)
+
+    books.apply(transfer(OPENING, 5, minute=1))
+    assert books.began_at == at(1)
 
 
 def test_history_has_what_an_execution_client_starts_from():

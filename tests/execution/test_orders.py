@@ -83,3 +83,11 @@ def test_orders_that_are_not_ours_have_a_line_without_an_intent():
     assert books.orders["y"].remaining == 0
     assert books.unknown() == ()
     assert set(books.orders) == {"x", "y"}
+
+
+def test_an_order_is_found_by_either_id_that_the_venue_has_of_it():
+    books = books_of(intent("1"), event("1", "accepted", venue_order_id="v1"), fill(1, 1, "1", "100", order="2"))
+
+    assert books.sent_as(7) == books.at_venue("v1") == books.orders["1"]
+    assert books.at_venue(books.orders["2"].venue_order_id) == books.orders["2"]
+    assert books.sent_as(8) is books.at_venue("v3") is books.at_venue("") is None
