@@ -29,6 +29,7 @@ class MarketBook:
         decided_at: newest boundary decided.
         tried_at: purpose → when an order for it was last sent.
         failures: exits and stops that ended unfilled since the last fill.
+        waiting: why the exit waits, as it was said last; empty for not since the last fill.
         retrying: whether an alert is set at which its orders are looked at again.
     """
 
@@ -45,6 +46,7 @@ class MarketBook:
     decided_at: int = 0
     tried_at: dict[Purpose, int] = field(default_factory=dict)
     failures: int = 0
+    waiting: str = ""
     retrying: bool = False
 
     def quantity(self, lots: int) -> Quantity:
@@ -84,7 +86,7 @@ class MarketBook:
 
     def take_fill(self, order_id: str, fill: FilledLots, interval_ns: int) -> None:
         """Let a fill change the holding."""
-        self.failures = 0
+        self.failures, self.waiting = 0, ""
         bars = 0 if self.terms is None else self.terms.parameters.cooldown_bars
         self.holding = after_fill(self.holding, fill, self.sent.get(order_id, FOREIGN), bars * interval_ns)
 

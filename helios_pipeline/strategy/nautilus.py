@@ -49,7 +49,7 @@ class MeanReversionConfig(StrategyConfig, frozen=True):
         late_ns: how long after a boundary an entry may be decided, and a missing bar is waited for; 0 in a backtest:
             no decision is late, and no bar is waited for beyond the grace.
         quote_age_ns: oldest quote that an entry may be sent against.
-        exit_quote_age_ns: the same for an exit.
+        exit_quote_age_ns: the same for an exit; None where it needs no quote, since the venue prices it or refuses it.
         retry_ns: time before an exit or stop that came to nothing is tried again; 0: at the next decision.
         last_boundary_ns: at this boundary everything is closed and nothing decided; 0 for never.
     """
@@ -60,7 +60,7 @@ class MeanReversionConfig(StrategyConfig, frozen=True):
     grace_ns: int
     late_ns: int
     quote_age_ns: int
-    exit_quote_age_ns: int
+    exit_quote_age_ns: int | None
     retry_ns: int
     last_boundary_ns: int
 

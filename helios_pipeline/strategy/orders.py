@@ -39,10 +39,10 @@ class Orders:
         strategy: whose orders.
         desk: who runs it.
         retry_ns: time before the next try; 0 leaves it to the next decision.
-        exit_quote_age_ns: oldest quote that an exit may be sent against.
+        exit_quote_age_ns: oldest quote that an exit may be sent against; None: it needs none.
     """
 
-    def __init__(self, strategy: Strategy, desk: Desk, retry_ns: int, exit_quote_age_ns: int) -> None:
+    def __init__(self, strategy: Strategy, desk: Desk, retry_ns: int, exit_quote_age_ns: int | None) -> None:
         self._strategy = strategy
         self._desk = desk
         self._retry_ns = retry_ns
@@ -73,11 +73,14 @@ class Orders:
         """Send an exit of all that is held, if none is on its way and one can be sent; else try again later."""
         if self._in_flight(market, "exit") is not None:
             return
-        ready = self._may_try(market, "exit") and self.is_quoted(market, self._exit_quote_age_ns)
-        if ready and not self._desk.waits(market.index, "exit"):
+        why = self._exit_waits(market)
+        if not why:
             self._send_exit(market)
-        else:
-            self._try_later(market)
+            return
+        if why != market.waiting:
+            self._strategy.log.warning(f"{market.traded.id}: the exit for {market.holding.leaving} waits: {why}")
+            market.waiting = why
+        self._try_later(market)
 
     def leave_all(self, markets: Sequence[MarketBook], reason: str) -> None:
         """Send an exit of everything, whatever the quotes and whatever it was being left for."""
@@ -152,6 +155,14 @@ class Orders:
             )
 
         self._submit(market, make, sent)
+
+    def _exit_waits(self, market: MarketBook) -> str:
+        """Why no exit can be sent now; empty when it can."""
+        if not self._may_try(market, "exit"):
+            return "the last one came to nothing"
+        if self._exit_quote_age_ns is not None and not self.is_quoted(market, self._exit_quote_age_ns):
+            return "no fresh quote"
+        return self._desk.waits(market.index, "exit")
 
     def _send_exit(self, market: MarketBook) -> None:
         holding = market.holding

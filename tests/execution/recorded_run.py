@@ -194,7 +194,8 @@ class RecordedRun:
         self._inputs, self._parameters = inputs, parameters
         self._faults = faults or Faults()
         self._random = random.Random(self._faults.seed)
-        self._timing = {"grace_ns": 0, "late_ns": 0, "quote_age_ns": 0, "retry_ns": 60 * SECOND} | timing
+        usual = {"grace_ns": 0, "late_ns": 0, "quote_age_ns": 0, "exit_quote_age_ns": 2**62, "retry_ns": 60 * SECOND}
+        self._timing = usual | timing
         self.book = Markets(inputs)
         self.desk = RecordingDesk(inputs, parameters)
         self.states = []
@@ -251,6 +252,11 @@ class RecordedRun:
         edges = self._began + first * INTERVAL_NS, self._began + last * INTERVAL_NS
         return [event for event in self._events if isinstance(event, Bar) and edges[0] < event.ts_event <= edges[1]]
 
+    def mute_quotes(self):
+        """Let no quote come any more."""
+        self._events = [event for event in self._events if not isinstance(event, QuoteTick)]
+        return self
+
     def watch(self):
         """Note how much is recorded and what the strategy holds."""
         self.states.append((len(self.desk.records), self.holdings))
@@ -297,7 +303,6 @@ class RecordedRun:
             bar_types=self.book.bar_types,
             traded=tuple(instrument.id for instrument in self.book.instruments),
             interval_ns=INTERVAL_NS,
-            exit_quote_age_ns=2**62,
             last_boundary_ns=0,
             **self._timing,
         )

@@ -266,3 +266,19 @@ def test_an_entry_that_is_filled_when_its_champion_is_gone_is_left_at_once():
     assert exits[-1].reason == "terms_lost"
     assert not market.holding.side
     run.close()
+
+
+@pytest.mark.parametrize(("age_ns", "goes_out"), [(None, True), (60 * SECOND, False)], ids=["not needed", "needed"])
+def test_an_exit_waits_for_a_quote_where_it_needs_one_and_says_so(age_ns, goes_out):
+    run = run_of(exit_quote_age_ns=age_ns)
+    while not any(holding.side for holding in run.holdings):
+        run.go(1)
+    held = [market for market in run.strategy.markets if market.holding.side]
+
+    run.mute_quotes().go(10)
+
+    exits = [each for each in run.desk.records if isinstance(each, Intent) and each.purpose == "exit"]
+    assert bool(exits) == goes_out
+    assert {market.waiting for market in held} == ({""} if goes_out else {"no fresh quote"})
+    assert all(bool(market.holding.side) != goes_out for market in held)
+    run.close()
