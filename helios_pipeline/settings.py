@@ -450,16 +450,22 @@ def load_settings(
     """
     values = _read(path)
     given = {key: environment[name] for name, key in ENVIRONMENT.items() if environment.get(name)}
-    for (section, key), value in {**given, **(overrides or {})}.items():
-        table = values.setdefault(section, {})
-        if isinstance(table, dict):
-            table[key] = value
-    try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        raise SettingsError(_explain(path, error)) from None
+    # One after the other, so that each answers for its own: what is wrong in the file is not hidden by an option.
+    settings = _validated(values, path.name)
+    for source, changes in (("environment", given), ("command line", overrides or {})):
+        for (section, key), value in changes.items():
+            values.setdefault(section, {})[key] = value
+        if changes:
+            settings = _validated(values, source)
     home = path.resolve().parent / Path(os.path.expanduser(settings.paths.home))
     return settings.model_copy(update={"paths": PathsSection(home=home)})
+
+
+def _validated(values: dict[str, Any], source: str) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError(_explain(source, error)) from None
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -473,15 +479,13 @@ def _read(path: Path) -> dict[str, Any]:
         raise SettingsError(f"settings: expected TOML in {path}, found: {error}") from None
 
 
-def _explain(path: Path, error: ValidationError) -> str:
-    """One line for all problems: key, what is allowed, what was found."""
+def _explain(source: str, error: ValidationError) -> str:
+    """One line for all problems: where they come from, key, what is allowed, what was found."""
     problems = error.errors(include_url=False)
     # A list without its refused elements may be too short: that follows from them, so it is not said.
     parents = {problem["loc"][:-1] for problem in problems}
     return (
-        f"{path.name}: "
-        + "; ".join(_problem(dict(p)) for p in problems if p["loc"] not in parents or not p["loc"])
-        + "."
+        f"{source}: " + "; ".join(_problem(dict(p)) for p in problems if p["loc"] not in parents or not p["loc"]) + "."
     )
 
 

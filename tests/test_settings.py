@@ -106,6 +106,20 @@ def test_an_address_that_holds_a_secret_is_refused_without_repeating_it(key, add
     assert "hunter2" not in str(error.value)
 
 
+def test_what_is_wrong_in_the_file_is_not_hidden_by_an_option_or_the_environment(tmp_path):
+    path = edited(tmp_path, 'network = "paper"', 'network = "demo"')
+
+    with pytest.raises(SettingsError, match=r"^helios\.toml: live\.network: .*found 'demo'"):
+        load_settings(path, {"HELIOS_LIVE_NETWORK": "testnet"}, {("live", "network"): "paper"})
+
+
+def test_a_wrong_setting_names_where_it_was_set():
+    with pytest.raises(SettingsError, match=r"^environment: live\.network: .*found 'demo'"):
+        load_settings(SHIPPED, {"HELIOS_LIVE_NETWORK": "demo"}, {("live", "network"): "paper"})
+    with pytest.raises(SettingsError, match=r"^command line: simulated_venues\.time_scale: .*found 0"):
+        load_settings(SHIPPED, {"HELIOS_LIVE_NETWORK": "testnet"}, {("simulated_venues", "time_scale"): 0})
+
+
 def test_a_missing_file_says_where_it_was_looked_for(tmp_path):
     with pytest.raises(SettingsError, match="--config"):
         load_settings(tmp_path / "helios.toml", {})
