@@ -75,11 +75,12 @@ def _say(line: str) -> None:
 
 def _explain_usage(error: TyperException) -> int:
     """Say in one line what of the command line is not understood, and whose `--help` lists what is."""
-    context, message = getattr(error, "ctx", None), error.format_message()
-    if context is None or not message.strip() or "\n" in message.strip():
+    context, message = getattr(error, "ctx", None), error.format_message().strip()
+    if not message or "\n" in message:
         # A group without a command shows its help.
         error.show()  # type: ignore[attr-defined]
     else:
         said = message if message.endswith(("?", ".")) else f"{message}."
-        _say(f"{said} `{context.command_path} --help` lists what may be given.")
+        asks = "`--help` after a command" if context is None else f"`{context.command_path} --help`"
+        _say(f"{said} {asks} lists what may be given.")
     return error.exit_code

@@ -79,6 +79,8 @@ def test_a_group_lists_its_commands(run_here, group):
         (["champion", "--network", "devnet"], 2, ["--network", "devnet", "testnet", "mainnet"]),
         (["keys", "new"], 2, ["helios keys new --help"]),
         (["dagster", "--port", "many"], 2, ["--port", "helios dagster --help"]),
+        (["status", "--account"], 2, ["--account", "requires an argument", "--help"]),
+        (["simulate", "--time-scale", "0"], 2, ["command line: simulated_venues.time_scale", "found 0"]),
         (["simulate", "--time-scale", "7"], 2, ["simulated_venues", "time_scale", "divisor of 60,000", "7"]),
         (["simulate", "dydx", "--block-ms", "1"], 2, ["simulated_venues.block_ms", "50", "1"]),
         (["simulate", "--grpc-port", "70000"], 2, ["simulated_venues.grpc_port", "65535", "70000"]),
