@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from helios_pipeline.core.keys import Network
-from helios_pipeline.section import InstrumentId, NotNegative, Port, Positive, Section
+from helios_pipeline.section import InstrumentId, NotNegative, Port, Positive, Section, like
 
 RAW_KLINES_PER_BAR = 15
 """A bar is made of so many of the signal venue's klines: 1m for bars of 15 minutes, 1s in the fast world."""
@@ -54,7 +54,7 @@ class TradedInstrumentSection(Section):
     """Which contract is traded on what another contract's prices say."""
 
     signal: InstrumentId
-    trade: Annotated[str, Field(pattern=r"^[A-Z0-9]+(-USD)?-PERP\.[A-Z]+$")]
+    trade: Annotated[str, AfterValidator(like("BTC-USD-PERP.DYDX", r"[A-Z0-9]+(-USD)?-PERP\.[A-Z]+"))]
     maker_fee_fraction: Annotated[NotNegative, Field(lt=1)]
     taker_fee_fraction: Annotated[NotNegative, Field(lt=1)]
 

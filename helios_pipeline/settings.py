@@ -392,6 +392,12 @@ class Settings(Section):
                 f"checks.accepted: expected ids that have an [[instruments]] table ({', '.join(sorted(known))}), "
                 f"found {', '.join(strangers)}"
             )
+        for key in ("signal", "trade"):
+            ids = [getattr(entry, key) for entry in self.live_instruments]
+            if twice := sorted({each for each in ids if ids.count(each) > 1}):
+                raise ValueError(
+                    f"live_instruments.{key}: expected each instrument once, found {', '.join(twice)} more than once"
+                )
         longest = max(self.grid.max_holding_bars)
         if self.walk_forward.embargo_bars < longest:
             raise ValueError(

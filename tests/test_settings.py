@@ -47,6 +47,26 @@ def test_the_shipped_file_is_valid_and_its_numbers_are_exact():
         ('daily_refresh_cron = "20 0 * * *"', 'daily_refresh_cron = "20 0 * *"', ["daily_refresh_cron", "five fields"]),
         ('daily_refresh_cron = "20 0 * * *"', 'daily_refresh_cron = "20 0 0 * *"', ["daily_refresh_cron", "cron"]),
         ("[costs]", "[costs", ["expected TOML"]),
+        (
+            'trade = "ETH-USD-PERP.DYDX"',
+            'trade = "ETH-USD"',
+            ["live_instruments.1.trade", "an id like BTC-USD-PERP.DYDX, found 'ETH-USD'"],
+        ),
+        (
+            'signal = "ETHUSDT-PERP.BINANCE"',
+            'signal = "ethusdt"',
+            ["live_instruments.1.signal", "an id like BTCUSDT-PERP.BINANCE, found 'ethusdt'"],
+        ),
+        (
+            'trade = "ETH-USD-PERP.DYDX"',
+            'trade = "BTC-USD-PERP.DYDX"',
+            ["live_instruments.trade", "each instrument once", "found BTC-USD-PERP.DYDX more than once"],
+        ),
+        (
+            'signal = "ETHUSDT-PERP.BINANCE"',
+            'signal = "BTCUSDT-PERP.BINANCE"',
+            ["live_instruments.signal", "each instrument once", "found BTCUSDT-PERP.BINANCE more than once"],
+        ),
     ],
 )
 def test_a_wrong_setting_names_key_value_and_what_is_allowed(tmp_path, old, new, parts):
