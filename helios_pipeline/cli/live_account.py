@@ -28,8 +28,8 @@ def account_folder(settings: Settings, account: str | None) -> Path:
         # By name: an empty one, or a path, would be a folder of no account, and nobody would hear of it.
         known = sorted(each.name for each in live.glob("*/"))
         if account not in known:
-            found = ", ".join(known) or "none"
-            raise SettingsError(f"--account {account!r}: expected the name of a folder in {live}, found {found}.")
+            names = ", ".join(known) or "none"
+            raise SettingsError(f"--account {account!r}: expected the name of a folder in {live}, found {names}.")
         return live / account
     venue = settings.live.venue
     if settings.live.network == "paper":
