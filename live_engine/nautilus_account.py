@@ -15,8 +15,8 @@ from nautilus_trader.model.orders import Order
 
 from helios_pipeline.core.trading import VenueFill
 from helios_pipeline.core.venues import VenuePosition
-from helios_pipeline.execution.reconciliation import CacheExtract
-from live_engine.order_records import EPOCH
+from helios_pipeline.execution.reconciliation import BelievedOrder, CacheExtract
+from live_engine.order_records import EPOCH, instant
 
 
 class NautilusAccount:
@@ -42,7 +42,7 @@ class NautilusAccount:
         live = (*self._cache.orders_open(), *self._cache.orders_inflight())
         return CacheExtract(
             positions={each: quantity for each, quantity in positions.items() if quantity},
-            open_orders=frozenset(order.client_order_id.value for order in live),
+            open_orders={order.client_order_id.value: _believed(order) for order in live},
         )
 
     def take_fill(self, fill: VenueFill) -> bool:
@@ -114,6 +114,11 @@ class NautilusAccount:
             ts_init=now,
             reconciliation=True,
         )
+
+
+def _believed(order: Order) -> BelievedOrder:
+    venue_order_id = None if order.venue_order_id is None else order.venue_order_id.value
+    return BelievedOrder(venue_order_id=venue_order_id, changed_at=instant(order.ts_last))
 
 
 def _fill_report(fill: VenueFill, account: AccountId, instrument: Instrument, order: Order) -> FillReport:

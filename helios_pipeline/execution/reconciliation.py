@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from helios_pipeline.core.trading import CLOSED, FundingPayment, Transfer, VenueFill
-from helios_pipeline.core.venues import VenueAccount, VenueOrder
+from helios_pipeline.core.venues import VenueAccount, VenueOrder, venue_client_id
 from helios_pipeline.execution.books import Books
 from helios_pipeline.execution.orders import OrderLine
 
@@ -21,16 +21,24 @@ type TakenIn = VenueFill | FundingPayment | Transfer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BelievedOrder:
+    """An order that may still fill, by NautilusTrader: the venue's id of it once known, and when it last changed."""
+
+    venue_order_id: str | None
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheExtract:
     """What NautilusTrader believes.
 
     Attributes:
         positions: signed quantity by instrument; flat ones absent.
-        open_orders: client order ids of all that may still fill.
+        open_orders: all that may still fill, by client order id.
     """
 
     positions: Mapping[str, Decimal]
-    open_orders: frozenset[str]
+    open_orders: Mapping[str, BelievedOrder]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +46,8 @@ class ComparisonRules:
     """How much may be in flight.
 
     Attributes:
-        settle: for so long after its intent a resting order may be unknown to the venue.
+        settle: for so long after its intent a resting order may be unknown to the venue, and after its last change in
+            NautilusTrader an order may be unknown to both others.
         settle_blocks: for so many blocks after its last one an order may be missing in what the venue shows.
         quote_rounding: most by which the venue's booking of one fill or payment differs from what its record says; 0
             for a venue whose records are what it booked.
@@ -57,7 +66,7 @@ class Comparison:
         missing: the venue's records that the journal does not have, oldest first; fills under our client order ids, or
             None for orders that are not ours.
         shown: orders of unknown outcome that the venue shows, with its ids.
-        gone: orders that may not have ended by the journal, and that the venue can't fill any more.
+        gone: orders that have not ended by the journal or by NautilusTrader, and that the venue can't fill any more.
         differences: a line each.
         misplaced: instruments of which journal and venue agree, and NautilusTrader does not.
     """
@@ -101,7 +110,8 @@ def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: Compa
     """
     shown = {order.venue_client_id: order for order in venue.open_orders}
     live = (*books.open_orders(), *books.unknown())
-    gone = tuple(line.client_order_id for line in live if _is_gone(line, shown, venue, rules))
+    gone = [line.client_order_id for line in live if _is_gone(line, shown, venue, rules)]
+    gone += _believed_alone(books, cache, venue, rules)
     known = tuple(
         (line.client_order_id, shown[line.intent.venue_client_id].venue_order_id)
         for line in books.unknown()
@@ -111,7 +121,7 @@ def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: Compa
     return Comparison(
         missing=missing_records(books, venue),
         shown=known,
-        gone=gone,
+        gone=tuple(gone),
         differences=(
             *_position_lines(books, cache, venue),
             *_order_lines(books, cache, shown),
@@ -154,6 +164,17 @@ def _is_gone(line: OrderLine, shown: Mapping[int, VenueOrder], venue: VenueAccou
     if intent.good_til_block is not None and venue.height is not None:
         return venue.height > intent.good_til_block + rules.settle_blocks
     return venue.read_at - intent.intended_at > rules.settle
+
+
+def _believed_alone(books: Books, cache: CacheExtract, venue: VenueAccount, rules: ComparisonRules) -> Iterator[str]:
+    """Orders that have ended, or never were, by the journal and the venue."""
+    live = {line.client_order_id for line in (*books.open_orders(), *books.unknown()) if line.intent is not None}
+    client_ids = {order.venue_client_id for order in venue.open_orders}
+    venue_ids = {order.venue_order_id for order in venue.open_orders}
+    for client_order_id, order in cache.open_orders.items():
+        shown = order.venue_order_id in venue_ids or venue_client_id(client_order_id) in client_ids
+        if client_order_id not in live and not shown and venue.read_at - order.changed_at > rules.settle:
+            yield client_order_id
 
 
 def _quantities(

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from helios_pipeline.core.trading import FundingPayment, Intent, OrderEvent, Transfer, VenueFill
 from helios_pipeline.core.venues import VenueAccount, VenueOrder, VenuePosition
 from helios_pipeline.execution.books import Books
-from helios_pipeline.execution.reconciliation import CacheExtract, ComparisonRules, compare, missing_records
+from helios_pipeline.execution.reconciliation import (
+    BelievedOrder,
+    CacheExtract,
+    ComparisonRules,
+    compare,
+    missing_records,
+)
 
 ACCOUNT, BTC, ETH = "DYDX-paper", "BTC-USD-PERP.DYDX", "ETH-USD-PERP.DYDX"
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +25,7 @@ OPENING = Transfer(
     account=ACCOUNT, transfer_id="opening", amount=Decimal(100_000), reason="opening", transferred_at=BEGAN
 )
 RULES = ComparisonRules(settle=timedelta(seconds=60), settle_blocks=5, quote_rounding=Decimal(0))
-FLAT = CacheExtract(positions={}, open_orders=frozenset())
+FLAT = CacheExtract(positions={}, open_orders={})
 
 
 def at(seconds):
@@ -128,7 +134,11 @@ def venue_of(*records, orders=(), height=101, seconds=30):
 
 def believed(venue, *open_orders):
     positions = {each: position.quantity for each, position in venue.positions.items()}
-    return CacheExtract(positions=positions, open_orders=frozenset(open_orders))
+    return CacheExtract(positions=positions, open_orders={each: believed_order() for each in open_orders})
+
+
+def believed_order(venue_order_id=None, seconds=11):
+    return BelievedOrder(venue_order_id=venue_order_id, changed_at=at(seconds))
 
 
 def test_three_that_say_the_same_agree():
@@ -202,9 +212,26 @@ def test_a_resting_order_that_the_venue_does_not_show_is_gone_after_a_while(seco
 def test_an_order_of_unknown_outcome_that_the_venue_shows_is_not_gone():
     venue = venue_of(orders=[order()], height=999)
 
-    found = compare(books_of(intent()), replace(FLAT, open_orders=frozenset({"7"})), venue, RULES)
+    found = compare(books_of(intent()), believed(venue, "7"), venue, RULES)
 
     assert (found.shown, found.gone) == ((("7", "V-7"),), ())
+
+
+@pytest.mark.parametrize("records", [(), (intent(77), event("canceled", 77))])
+@pytest.mark.parametrize(("seconds", "gone"), [(71, ()), (72, ("77",))])
+def test_an_order_that_nautilus_alone_believes_in_is_gone_after_a_while(records, seconds, gone):
+    venue = venue_of(seconds=seconds)
+
+    found = compare(books_of(*records), believed(venue, "77"), venue, RULES)
+
+    assert (found.gone, found.agrees) == (gone, not gone)
+
+
+def test_an_order_of_a_stranger_that_nautilus_gave_a_name_of_its_own_is_known_by_the_venues_id():
+    venue = venue_of(orders=[order()], seconds=999)
+    named = CacheExtract(positions={}, open_orders={"a-stranger": believed_order("V-7")})
+
+    assert compare(books_of(), named, venue, RULES).gone == ()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.objects import Price, Quantity
 
 from helios_pipeline.core.errors import UnreachableError
-from helios_pipeline.core.trading import Intent, Reconciliation, Transfer, VenueFill
+from helios_pipeline.core.trading import Intent, OrderEvent, Reconciliation, Transfer, VenueFill
 from helios_pipeline.core.venues import VenueAccount, VenueOrder, VenuePosition
 from helios_pipeline.execution.reconciliation import ComparisonRules
 from live_engine.nautilus_account import NautilusAccount
@@ -284,6 +284,36 @@ def test_an_order_of_unknown_outcome_that_the_venue_shows_is_accepted(tmp_path):
         assert order.is_open
         assert order.venue_order_id.value == "V-5"
         assert local.journal.books.orders["5"].state == "accepted"
+
+    run_in_node(tmp_path, scenario)
+
+
+def canceled_event():
+    return OrderEvent(
+        account=ACCOUNT,
+        client_order_id="5",
+        state="canceled",
+        venue_order_id="V-5",
+        reason="",
+        occurred_at=datetime.now(UTC),
+    )
+
+
+def test_an_order_that_nautilus_alone_believes_in_is_ended(tmp_path):
+    venue = Venue()
+
+    async def scenario(local):
+        order = resting(local)
+        await local.until(lambda: order.is_open)
+        local.journal.append(canceled_event())
+        patient, _ = reconciler_of(local, venue)
+        assert (await patient.compare()).agreed
+        assert order.is_open
+
+        reconciler, said = reconciler_of(local, venue, rules=replace(TERMS.rules, settle=timedelta(0)))
+        assert (await reconciler.compare()).agreed
+        assert order.is_closed
+        assert said == ["order 5 is not at the venue, and nothing can fill it any more"]
 
     run_in_node(tmp_path, scenario)
 
