@@ -17,6 +17,7 @@ from helios_pipeline.strategy.holding import (
     SentOrder,
     after_exit_decision,
     after_fill,
+    is_new_fill,
     remember,
 )
 
@@ -40,6 +41,7 @@ class MarketFold:
         self._decided_at = 0
         self._close = ""
         self._sent: dict[str, SentOrder] = {}
+        self._taken: dict[str, None] = {}
 
     def take(self, record: JournalRecord) -> None:
         """Fold the next record."""
@@ -64,6 +66,7 @@ class MarketFold:
             decided_at=self._decided_at,
             close=self._close,
             sent=dict(self._sent),
+            taken=tuple(self._taken),
         )
 
     def _take_decision(self, decision: Decision) -> None:
@@ -75,6 +78,8 @@ class MarketFold:
             self._holding = after_exit_decision(self._holding, decision.outcome.removeprefix("exit:"))
 
     def _take_fill(self, record: VenueFill) -> None:
+        if not is_new_fill(self._taken, record.venue_fill_id):
+            return
         fill = FilledLots(
             record.side,
             int(record.quantity // self._market.lot),

@@ -99,6 +99,7 @@ class RestoredMarket:
         decided_at: newest boundary that was decided, in nanoseconds; 0 for never.
         close: of the newest decision that had a bar, as decimal text; empty for none.
         sent: orders, client order id → what for, oldest first.
+        taken: the venue's ids of the newest fills that are in the holding, oldest first.
     """
 
     holding: Holding
@@ -106,6 +107,7 @@ class RestoredMarket:
     decided_at: int
     close: str
     sent: Mapping[str, SentOrder]
+    taken: Sequence[str]
 
 
 class Desk(Protocol):

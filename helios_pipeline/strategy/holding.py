@@ -12,6 +12,9 @@ from helios_pipeline.core.trading import Purpose
 KEPT_ORDERS = 64
 """Orders of a market whose purpose is remembered: a fill can be told late, but not by so many orders."""
 
+KEPT_FILLS = 1024
+"""Fills of a market whose ids are remembered: one may be told again, but not after so many others."""
+
 UNASKED = "unasked"
 """Why a position is left that no decision asked for: it has no stop and no plan."""
 
@@ -41,6 +44,16 @@ def remember(sent: dict[str, SentOrder], order_id: str, order: SentOrder) -> Non
     sent[order_id] = order
     if len(sent) > KEPT_ORDERS:
         del sent[next(iter(sent))]
+
+
+def is_new_fill(taken: dict[str, None], fill_id: str) -> bool:
+    """Note a fill by its id, and forget the oldest of too many; False for one that is noted: it counts once."""
+    if fill_id in taken:
+        return False
+    taken[fill_id] = None
+    if len(taken) > KEPT_FILLS:
+        del taken[next(iter(taken))]
+    return True
 
 
 class FilledLots(NamedTuple):

@@ -8,7 +8,7 @@ from nautilus_trader.model.objects import Price, Quantity
 
 from helios_pipeline.core.trading import Purpose
 from helios_pipeline.strategy.desk import RestoredMarket
-from helios_pipeline.strategy.holding import FOREIGN, FilledLots, Holding, SentOrder, after_fill, remember
+from helios_pipeline.strategy.holding import FOREIGN, FilledLots, Holding, SentOrder, after_fill, is_new_fill, remember
 from helios_pipeline.strategy.terms import Terms
 
 
@@ -23,6 +23,7 @@ class MarketBook:
         holding: position.
         terms: that it is traded on; None for none.
         sent: newest orders, id → what for, oldest first.
+        taken: ids of the newest fills that are in the holding, oldest first.
         newest: purpose → id of the newest order for it.
         close_ticks: last close seen, in ticks of the signal.
         closed_at, quoted_at: when the last bar closed and the last quote came.
@@ -39,6 +40,7 @@ class MarketBook:
     holding: Holding = field(default_factory=Holding)
     terms: Terms | None = None
     sent: dict[str, SentOrder] = field(default_factory=dict)
+    taken: dict[str, None] = field(default_factory=dict)
     newest: dict[Purpose, str] = field(default_factory=dict)
     close_ticks: int = 0
     closed_at: int = 0
@@ -84,8 +86,10 @@ class MarketBook:
         remember(self.sent, order_id, order)
         self.newest[order.purpose] = order_id
 
-    def take_fill(self, order_id: str, fill: FilledLots, interval_ns: int) -> None:
-        """Let a fill change the holding."""
+    def take_fill(self, order_id: str, fill_id: str, fill: FilledLots, interval_ns: int) -> None:
+        """Let a fill change the holding, once."""
+        if not is_new_fill(self.taken, fill_id):
+            return
         self.failures, self.waiting = 0, ""
         bars = 0 if self.terms is None else self.terms.parameters.cooldown_bars
         self.holding = after_fill(self.holding, fill, self.sent.get(order_id, FOREIGN), bars * interval_ns)
@@ -93,6 +97,7 @@ class MarketBook:
     def restore(self, left: RestoredMarket) -> None:
         """Go on from what the journal left."""
         self.holding, self.decided_at = left.holding, left.decided_at or self.decided_at
+        self.taken = dict.fromkeys(left.taken)
         for order_id, order in left.sent.items():
             self.note_sent(order_id, order)
         if left.close:

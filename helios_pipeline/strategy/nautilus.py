@@ -125,7 +125,8 @@ class MeanReversionStrategy(Strategy):
         # The journal keeps microseconds, and a restart must come to the same stamp.
         stamp = event.ts_event // 1000 * 1000
         fill = FilledLots(side, market.lots(event.last_qty), market.ticks(event.last_px), stamp)
-        market.take_fill(event.client_order_id.value, fill, self.config.interval_ns)
+        # One that was journalled before the start, and told since, is in the holding.
+        market.take_fill(event.client_order_id.value, event.trade_id.value, fill, self.config.interval_ns)
         self._tenure.leave_without_terms(market)
         self._orders.tend(market)
 

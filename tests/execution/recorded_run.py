@@ -398,7 +398,7 @@ class RecordedRun:
             VenueFill(
                 account=ACCOUNT,
                 instrument_id=str(fill.instrument_id),
-                venue_fill_id=f"{fill.client_order_id}-{fill.trade_id}",
+                venue_fill_id=str(fill.trade_id),
                 venue_order_id=str(fill.venue_order_id),
                 client_order_id=str(fill.client_order_id),
                 side=side,

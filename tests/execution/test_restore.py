@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
+from nautilus_trader.model.events import OrderFilled
 
 from helios_pipeline.core.trading import Decision, Intent, VenueFill
 from helios_pipeline.execution.decision_records import nanoseconds
@@ -136,6 +137,25 @@ def test_a_restart_between_two_bars_changes_no_fill(seed, at, thin):
 def decided_once(run):
     keys = Counter((each.instrument_id, each.opened_at) for each in run.desk.decisions)
     return all(count == 1 for count in keys.values())
+
+
+def test_a_fill_that_is_journalled_before_the_start_and_told_after_it_counts_once():
+    run = RecordedRun(make_inputs(7, symbols=TWO, count=BARS), BUSY, faults=Faults(thin=0.6)).go(60)
+    while not any(holding.side for holding in run.holdings):
+        run.go(1)
+    told = [event for order in run.engine.cache.orders() for event in order.events if isinstance(event, OrderFilled)]
+    held = run.holdings
+
+    run.stop().restart()
+    for fill in sorted(told, key=lambda fill: fill.ts_event):
+        run.strategy.on_order_filled(fill)
+
+    assert len(told) > 20
+    assert run.holdings == held
+    assert [list(market.taken) for market in run.strategy.markets] == [
+        list(each.taken) for each in restored(run, len(run.desk.records))
+    ]
+    run.close()
 
 
 def test_a_restart_takes_over_no_champion_that_it_had_already():

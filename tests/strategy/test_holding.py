@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from helios_pipeline.strategy.holding import (
     FOREIGN,
+    KEPT_FILLS,
     KEPT_ORDERS,
     UNASKED,
     FilledLots,
@@ -13,6 +14,7 @@ from helios_pipeline.strategy.holding import (
     SentOrder,
     after_exit_decision,
     after_fill,
+    is_new_fill,
     remember,
 )
 from helios_pipeline.strategy.order_tags import read_tags, write_tags
@@ -107,3 +109,13 @@ def test_tags_give_back_what_an_order_was_sent_for(sent):
 @pytest.mark.parametrize("tags", [None, [], ["MARKET_EXIT"], ["purpose=mischief", "reason=x"]])
 def test_an_order_without_our_tags_is_foreign(tags):
     assert read_tags(tags) == FOREIGN
+
+
+@given(st.lists(st.integers(0, 3 * KEPT_FILLS), max_size=50), st.integers(0, 2 * KEPT_FILLS))
+def test_a_fill_is_new_once_and_not_more_are_remembered_than_need_be(ids, before):
+    taken = dict.fromkeys(f"before-{number}" for number in range(min(before, KEPT_FILLS)))
+
+    new = [is_new_fill(taken, str(number)) for number in ids]
+
+    assert new == [number not in ids[:place] for place, number in enumerate(ids)]
+    assert len(taken) <= KEPT_FILLS
