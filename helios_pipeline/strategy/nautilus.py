@@ -216,6 +216,12 @@ class MeanReversionStrategy(Strategy):
             # What can't be recorded is not decided: a restart would not know of its orders.
             self.log.exception("no decision", error)  # noqa: TRY401 - its logger needs it
             self.refusals["not_recorded"] += len(due)
+        except Exception as error:
+            if not self.config.late_ns:
+                raise
+            # Nobody hears a timer's error: it is said here, and the next boundary is decided.
+            self.log.exception(f"boundary {boundary} is not decided", error)  # noqa: TRY401 - its logger needs it
+            self.refusals["not_decided"] += len(due)
 
     def _decide(self, due: list[MarketBook], boundary: int) -> None:
         terms = self._desk.terms()

@@ -1,6 +1,7 @@
 """The strategy where live differs from a backtest: bars that come late, champions that change, foreign fills."""
 
 from collections import Counter, defaultdict
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -282,3 +283,31 @@ def test_an_exit_waits_for_a_quote_where_it_needs_one_and_says_so(age_ns, goes_o
     assert {market.waiting for market in held} == ({""} if goes_out else {"no fresh quote"})
     assert all(bool(market.holding.side) != goes_out for market in held)
     run.close()
+
+
+def test_a_boundary_whose_decision_fails_sends_nothing_and_is_counted_and_the_next_is_decided():
+    run = run_of(**LIVE).go(10)
+    while any(market.holding.side for market in run.strategy.markets):
+        run.go(1)
+    terms, count = run.desk.champion, len(run.desk.records)
+    run.desk._terms = replace(terms, manifest_hash="for no market", traded=())
+
+    run.go(20)
+    failed, counted = run.desk.records[count:], run.strategy.refusals["not_decided"]
+    run.desk._terms = terms
+    run.go(20)
+
+    assert failed == []
+    assert counted == 40
+    assert len(run.desk.decisions) > 2 * 15
+    assert run.fills
+    run.close()
+
+
+def test_a_backtest_ends_with_the_error_of_a_decision():
+    run = run_of().go(2)
+    run.desk._terms = replace(run.desk.champion, traded=())
+
+    with pytest.raises(IndexError):
+        run.go(2)
+    run.engine.dispose()
