@@ -69,6 +69,9 @@ RETRY_NS = 2 * NS
 """Before an exit or a stop that came to nothing is tried again."""
 
 SETTLE = timedelta(seconds=10)
+UNLISTED = timedelta(seconds=60)
+"""Well past what an indexer is behind its chain."""
+
 SETTLE_BLOCKS = 3
 CONFIRM_SECONDS = 1.0
 CAPACITY_BARS = 4_096
@@ -377,7 +380,10 @@ class Engine:
         every = self._parts.live.reconcile_seconds
         return ReconcilerTerms(
             rules=ComparisonRules(
-                settle=SETTLE, settle_blocks=SETTLE_BLOCKS, quote_rounding=self._parts.venue.quote_rounding
+                settle=SETTLE,
+                unlisted=UNLISTED,
+                settle_blocks=SETTLE_BLOCKS,
+                quote_rounding=self._parts.venue.quote_rounding,
             ),
             every_seconds=every,
             confirm_seconds=CONFIRM_SECONDS,

@@ -10,8 +10,6 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.execution.messages import CancelOrder
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
@@ -22,6 +20,7 @@ from helios_pipeline.strategy.holding import SentOrder
 from helios_pipeline.strategy.order_tags import write_tags
 from live_engine.journal import Journal
 from live_engine.kill_switch import KillSwitch
+from live_engine.nautilus_account import cancel_command
 from live_engine.reconciler import Reconciler
 
 log = logging.getLogger(__name__)
@@ -122,16 +121,7 @@ class Flattener:
     def _cancel_all(self) -> None:
         kernel = self._node.kernel
         for order in kernel.cache.orders_open():
-            command = CancelOrder(
-                trader_id=order.trader_id,
-                strategy_id=order.strategy_id,
-                instrument_id=order.instrument_id,
-                client_order_id=order.client_order_id,
-                venue_order_id=order.venue_order_id,
-                command_id=UUID4(),
-                ts_init=kernel.clock.timestamp_ns(),
-            )
-            kernel.msgbus.send("ExecEngine.execute", command)
+            kernel.msgbus.send("ExecEngine.execute", cancel_command(order, kernel.clock.timestamp_ns()))
 
     def _close_all(self, why: str, say: Callable[[str], None]) -> tuple[str, ...]:
         """Send a closing order for each position; their client order ids."""

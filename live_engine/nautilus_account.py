@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import CancelOrder
 from nautilus_trader.execution.reports import FillReport, PositionStatusReport
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.enums import LiquiditySide, OrderSide, PositionSide
@@ -75,6 +76,15 @@ class NautilusAccount:
         self._msgbus.send("ExecEngine.process", self._event(OrderCanceled, order, None))
         return True
 
+    def withdraw(self, client_order_id: str, venue_order_id: str) -> bool:
+        """Have an order cancelled at the venue, whatever it is thought to be; False if NautilusTrader never knew it."""
+        named = self._cache.client_order_id(VenueOrderId(venue_order_id))
+        order = self._order(client_order_id) if named is None else self._cache.order(named)
+        if order is None:
+            return False
+        self._msgbus.send("ExecEngine.execute", cancel_command(order, self._clock.timestamp_ns()))
+        return True
+
     def place(self, instrument_id: str, position: VenuePosition | None) -> None:
         """Tell what the position is; NautilusTrader infers a fill that makes it so."""
         instrument = self._cache.instrument(InstrumentId.from_str(instrument_id))
@@ -114,6 +124,19 @@ class NautilusAccount:
             ts_init=now,
             reconciliation=True,
         )
+
+
+def cancel_command(order: Order, now_ns: int) -> CancelOrder:
+    """That an order is to be cancelled."""
+    return CancelOrder(
+        trader_id=order.trader_id,
+        strategy_id=order.strategy_id,
+        instrument_id=order.instrument_id,
+        client_order_id=order.client_order_id,
+        venue_order_id=order.venue_order_id,
+        command_id=UUID4(),
+        ts_init=now_ns,
+    )
 
 
 def _believed(order: Order) -> BelievedOrder:

@@ -15,7 +15,14 @@ from datetime import UTC, datetime, timedelta
 from helios_pipeline.core.errors import HeliosError
 from helios_pipeline.core.trading import OrderEvent, OrderState, Reconciliation, VenueFill
 from helios_pipeline.core.venues import AccountReader, VenueAccount
-from helios_pipeline.execution.reconciliation import Comparison, ComparisonRules, TakenIn, compare, found_twice
+from helios_pipeline.execution.reconciliation import (
+    Comparison,
+    ComparisonRules,
+    TakenIn,
+    compare,
+    found_twice,
+    unlisted_since,
+)
 from live_engine.journal import Journal
 from live_engine.nautilus_account import NautilusAccount
 
@@ -28,6 +35,8 @@ OVERLAP = timedelta(minutes=10)
 """Records are read again from so long before the last agreement: a venue may list them late."""
 
 WHILE_APART_SECONDS = 5.0
+CANCEL_AGAIN = timedelta(seconds=10)
+"""An order that has ended by the journal and rests at the venue is cancelled there again after so long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +86,8 @@ class Reconciler:
         self._say = say
         self._found: tuple[str, ...] = ()
         self._unread = ""
+        self._unlisted: dict[str, datetime] = {}
+        self._withdrawn: dict[str, datetime] = {}
         self._busy = asyncio.Lock()
         self._wanted = asyncio.Event()
 
@@ -147,7 +158,8 @@ class Reconciler:
     async def _look(self, *, everything: bool) -> tuple[VenueAccount, Comparison]:
         venue = await asyncio.to_thread(self._reader.read, self._since(everything=everything))
         with self._journal.reading() as books:
-            return venue, compare(books, self._nautilus.extract(), venue, self._terms.rules)
+            self._unlisted = unlisted_since(books, venue, self._unlisted)
+            return venue, compare(books, self._nautilus.extract(), venue, self._terms.rules, self._unlisted)
 
     def _heal(self, sure: Comparison, venue: VenueAccount) -> None:
         for record in sure.missing:
@@ -160,9 +172,22 @@ class Reconciler:
             self._say(f"order {client_order_id} is not at the venue, and nothing can fill it any more")
             if not self._nautilus.cancel(client_order_id):
                 self._tell(client_order_id, "canceled", None)
+        for client_order_id, venue_order_id in sure.lingering:
+            self._withdraw(client_order_id, venue_order_id)
         for instrument_id in sure.misplaced:
             self._say(f"NautilusTrader is told the position of {instrument_id} that journal and venue agree on")
             self._nautilus.place(instrument_id, venue.positions.get(instrument_id))
+
+    def _withdraw(self, client_order_id: str, venue_order_id: str) -> None:
+        now, last = datetime.now(UTC), self._withdrawn.get(venue_order_id)
+        if last is not None and now - last < CANCEL_AGAIN:
+            return
+        self._withdrawn[venue_order_id] = now
+        said = f"order {client_order_id} has ended by the journal and rests at the venue as {venue_order_id}"
+        if self._nautilus.withdraw(client_order_id, venue_order_id):
+            self._say(f"{said}: it is cancelled there")
+        else:
+            self._say(f"{said}: NautilusTrader does not know it, cancel it by hand or with `helios flatten`")
 
     def _take_in(self, record: TakenIn) -> None:
         """Journal what only the venue had, then tell NautilusTrader; nothing if somebody else was quicker."""

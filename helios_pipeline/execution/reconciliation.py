@@ -1,8 +1,9 @@
 """Compares an account's books, NautilusTrader's cache and the venue: what is missing, what has ended, what differs.
 
 The venue decides. Fills, funding and transfers that it records and the journal does not are taken in; an order that it
-shows is accepted, and one that it no longer shows, and that nothing can fill any more, has ended. All else that is not
-equal is a difference, and stands until a later comparison does not find it.
+shows is accepted, and one that it no longer shows, and that nothing can fill any more, has ended. It may list an order
+late: one that it had must be missing for long, and one that was thought ended and is shown again is cancelled. All else
+that is not equal is a difference, and stands until a later comparison does not find it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,12 +49,14 @@ class ComparisonRules:
     Attributes:
         settle: for so long after its intent a resting order may be unknown to the venue, and after its last change in
             NautilusTrader an order may be unknown to both others.
+        unlisted: for so long a resting order that the venue had may be missing in what it shows.
         settle_blocks: for so many blocks after its last one an order may be missing in what the venue shows.
         quote_rounding: most by which the venue's booking of one fill or payment differs from what its record says; 0
             for a venue whose records are what it booked.
     """
 
     settle: timedelta
+    unlisted: timedelta
     settle_blocks: int
     quote_rounding: Decimal
 
@@ -67,6 +70,7 @@ class Comparison:
             None for orders that are not ours.
         shown: orders of unknown outcome that the venue shows, with its ids.
         gone: orders that have not ended by the journal or by NautilusTrader, and that the venue can't fill any more.
+        lingering: orders that have ended by the journal, not filled, and that the venue shows, with its ids.
         differences: a line each.
         misplaced: instruments of which journal and venue agree, and NautilusTrader does not.
     """
@@ -74,6 +78,7 @@ class Comparison:
     missing: tuple[TakenIn, ...]
     shown: tuple[tuple[str, str], ...]
     gone: tuple[str, ...]
+    lingering: tuple[tuple[str, str], ...]
     differences: tuple[str, ...]
     misplaced: tuple[str, ...]
 
@@ -85,7 +90,7 @@ class Comparison:
     @property
     def can_heal(self) -> bool:
         """Whether something was found that can be set right."""
-        return bool(self.missing or self.shown or self.gone or self.misplaced)
+        return bool(self.missing or self.shown or self.gone or self.lingering or self.misplaced)
 
 
 def found_twice(first: Comparison, second: Comparison) -> Comparison:
@@ -94,12 +99,35 @@ def found_twice(first: Comparison, second: Comparison) -> Comparison:
         missing=tuple(each for each in second.missing if each in first.missing),
         shown=tuple(each for each in second.shown if each in first.shown),
         gone=tuple(each for each in second.gone if each in first.gone),
+        lingering=tuple(each for each in second.lingering if each in first.lingering),
         differences=tuple(each for each in second.differences if each in first.differences),
         misplaced=tuple(each for each in second.misplaced if each in first.misplaced),
     )
 
 
-def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: ComparisonRules) -> Comparison:
+def unlisted_since(books: Books, venue: VenueAccount, before: Mapping[str, datetime]) -> dict[str, datetime]:
+    """Since when the venue does not show each order that it had and that may still fill, by client order id.
+
+    Args:
+        books: of the journal.
+        venue: as it is now.
+        before: what this returned at the look before.
+    """
+    shown = {order.venue_client_id for order in venue.open_orders}
+    return {
+        line.client_order_id: before.get(line.client_order_id, venue.read_at)
+        for line in books.open_orders()
+        if line.intent is not None and line.intent.venue_client_id not in shown
+    }
+
+
+def compare(
+    books: Books,
+    cache: CacheExtract,
+    venue: VenueAccount,
+    rules: ComparisonRules,
+    unlisted: Mapping[str, datetime],
+) -> Comparison:
     """Compare an account's three tellers at one moment; what is in flight may look like a difference.
 
     Args:
@@ -107,10 +135,11 @@ def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: Compa
         cache: NautilusTrader's.
         venue: read from the venue; its fills from before the journal's opening are left out.
         rules: how much may be in flight.
+        unlisted: of `unlisted_since`.
     """
     shown = {order.venue_client_id: order for order in venue.open_orders}
     live = (*books.open_orders(), *books.unknown())
-    gone = [line.client_order_id for line in live if _is_gone(line, shown, venue, rules)]
+    gone = [line.client_order_id for line in live if _is_gone(line, shown, venue, rules, unlisted)]
     gone += _believed_alone(books, cache, venue, rules)
     known = tuple(
         (line.client_order_id, shown[line.intent.venue_client_id].venue_order_id)
@@ -122,9 +151,11 @@ def compare(books: Books, cache: CacheExtract, venue: VenueAccount, rules: Compa
         missing=missing_records(books, venue),
         shown=known,
         gone=tuple(gone),
+        lingering=tuple(_lingering(books, venue)),
         differences=(
             *_position_lines(books, cache, venue),
             *_order_lines(books, cache, shown),
+            *_unlisted_lines(books, venue, rules, unlisted),
             *_cash_lines(books, venue, rules),
         ),
         misplaced=misplaced,
@@ -157,13 +188,28 @@ def _placed(books: Books, venue: VenueAccount) -> Iterator[VenueFill]:
             yield replace(fill, client_order_id=None if line is None else line.client_order_id)
 
 
-def _is_gone(line: OrderLine, shown: Mapping[int, VenueOrder], venue: VenueAccount, rules: ComparisonRules) -> bool:
+def _is_gone(
+    line: OrderLine,
+    shown: Mapping[int, VenueOrder],
+    venue: VenueAccount,
+    rules: ComparisonRules,
+    unlisted: Mapping[str, datetime],
+) -> bool:
     intent = line.intent
     if intent is None or intent.venue_client_id in shown:
         return False
     if intent.good_til_block is not None and venue.height is not None:
         return venue.height > intent.good_til_block + rules.settle_blocks
+    if line.open:
+        return venue.read_at - unlisted.get(line.client_order_id, venue.read_at) > rules.unlisted
     return venue.read_at - intent.intended_at > rules.settle
+
+
+def _lingering(books: Books, venue: VenueAccount) -> Iterator[tuple[str, str]]:
+    for order in venue.open_orders:
+        line = books.sent_as(order.venue_client_id)
+        if line is not None and line.state in CLOSED and line.state != "filled":
+            yield line.client_order_id, order.venue_order_id
 
 
 def _believed_alone(books: Books, cache: CacheExtract, venue: VenueAccount, rules: ComparisonRules) -> Iterator[str]:
@@ -211,6 +257,15 @@ def _order_lines(books: Books, cache: CacheExtract, shown: Mapping[int, VenueOrd
             yield f"{what}: rests at the venue, the journal says {line.state}"
         elif line.client_order_id not in cache.open_orders:
             yield f"{what}: rests at the venue, NautilusTrader does not know it"
+
+
+def _unlisted_lines(
+    books: Books, venue: VenueAccount, rules: ComparisonRules, unlisted: Mapping[str, datetime]
+) -> Iterator[str]:
+    for client_order_id, since in unlisted.items():
+        intent = books.orders[client_order_id].intent
+        if intent is not None and intent.good_til_block is None and venue.read_at - since > rules.settle:
+            yield f"order {client_order_id} of {intent.instrument_id}: rests by the journal, the venue does not list it"
 
 
 def _cash_lines(books: Books, venue: VenueAccount, rules: ComparisonRules) -> Iterator[str]:

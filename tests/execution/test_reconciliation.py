@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from helios_pipeline.core.trading import FundingPayment, Intent, OrderEvent, Transfer, VenueFill
 from helios_pipeline.core.venues import VenueAccount, VenueOrder, VenuePosition
+from helios_pipeline.execution import reconciliation
 from helios_pipeline.execution.books import Books
 from helios_pipeline.execution.reconciliation import (
     BelievedOrder,
     CacheExtract,
     ComparisonRules,
-    compare,
     missing_records,
+    unlisted_since,
 )
 
 ACCOUNT, BTC, ETH = "DYDX-paper", "BTC-USD-PERP.DYDX", "ETH-USD-PERP.DYDX"
@@ -24,7 +25,9 @@ BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 OPENING = Transfer(
     account=ACCOUNT, transfer_id="opening", amount=Decimal(100_000), reason="opening", transferred_at=BEGAN
 )
-RULES = ComparisonRules(settle=timedelta(seconds=60), settle_blocks=5, quote_rounding=Decimal(0))
+RULES = ComparisonRules(
+    settle=timedelta(seconds=60), unlisted=timedelta(seconds=300), settle_blocks=5, quote_rounding=Decimal(0)
+)
 FLAT = CacheExtract(positions={}, open_orders={})
 
 
@@ -132,6 +135,10 @@ def venue_of(*records, orders=(), height=101, seconds=30):
     )
 
 
+def compare(books, cache, venue, rules, unlisted=None):
+    return reconciliation.compare(books, cache, venue, rules, unlisted or {})
+
+
 def believed(venue, *open_orders):
     positions = {each: position.quantity for each, position in venue.positions.items()}
     return CacheExtract(positions=positions, open_orders={each: believed_order() for each in open_orders})
@@ -207,6 +214,39 @@ def test_a_resting_order_that_the_venue_does_not_show_is_gone_after_a_while(seco
     resting = intent(good_til_block=None)
 
     assert compare(books_of(resting), FLAT, venue_of(seconds=seconds), RULES).gone == gone
+
+
+@pytest.mark.parametrize(("seconds", "gone", "lines"), [(160, (), 0), (161, (), 1), (400, (), 1), (401, ("7",), 1)])
+def test_a_resting_order_that_the_venue_had_must_be_missing_for_long(seconds, gone, lines):
+    books = books_of(intent(good_til_block=None), event("accepted"))
+    venue = venue_of(seconds=seconds)
+    unlisted = unlisted_since(books, venue, {"7": at(100)})
+
+    found = compare(books, FLAT, venue, RULES, unlisted)
+
+    assert (found.gone, len(found.differences)) == (gone, lines)
+    assert all("rests by the journal, the venue does not list it" in line for line in found.differences)
+
+
+def test_an_order_is_missing_since_the_look_at_which_it_was_not_shown_first():
+    books = books_of(intent(good_til_block=None), event("accepted"))
+
+    first = unlisted_since(books, venue_of(seconds=100), {})
+    second = unlisted_since(books, venue_of(seconds=200), first)
+    shown = unlisted_since(books, venue_of(seconds=300, orders=[order()]), second)
+
+    assert first == second == {"7": at(100)}
+    assert shown == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "lingering"), [("canceled", (("7", "V-7"),)), ("expired", (("7", "V-7"),)), ("filled", ())]
+)
+def test_an_order_that_rests_at_the_venue_though_it_had_ended_is_lingering(state, lingering):
+    found = compare(books_of(intent(), event(state)), FLAT, venue_of(orders=[order()]), RULES)
+
+    assert found.lingering == lingering
+    assert not found.agrees
 
 
 def test_an_order_of_unknown_outcome_that_the_venue_shows_is_not_gone():

@@ -25,7 +25,7 @@ from live_engine.reconciler import Reconciler, ReconcilerTerms
 from tests.live_engine.local_venue import ACCOUNT, IID, PlaceReader, run_in_node
 
 TERMS = ReconcilerTerms(
-    rules=ComparisonRules(settle=timedelta(0), settle_blocks=0, quote_rounding=Decimal(0)),
+    rules=ComparisonRules(settle=timedelta(0), unlisted=timedelta(0), settle_blocks=0, quote_rounding=Decimal(0)),
     every_seconds=60.0,
     confirm_seconds=0.02,
     trusted_seconds=60.0,

@@ -19,7 +19,9 @@ from live_engine.segments import read_records
 from tests.live_engine.local_venue import ACCOUNT, CASH, IID, OPENED, run_in_node
 
 TERMS = ReconcilerTerms(
-    rules=ComparisonRules(settle=timedelta(seconds=60), settle_blocks=5, quote_rounding=Decimal(0)),
+    rules=ComparisonRules(
+        settle=timedelta(seconds=60), unlisted=timedelta(seconds=300), settle_blocks=5, quote_rounding=Decimal(0)
+    ),
     every_seconds=60.0,
     confirm_seconds=0.02,
     trusted_seconds=60.0,
@@ -314,6 +316,52 @@ def test_an_order_that_nautilus_alone_believes_in_is_ended(tmp_path):
         assert (await reconciler.compare()).agreed
         assert order.is_closed
         assert said == ["order 5 is not at the venue, and nothing can fill it any more"]
+
+    run_in_node(tmp_path, scenario)
+
+
+def test_a_resting_order_ends_only_when_the_venue_has_not_listed_it_for_long(tmp_path):
+    venue = Venue()
+
+    async def scenario(local):
+        local.hooks._parts = replace(local.hooks._parts, plan=None)  # a venue at which orders rest
+        order = resting(local)
+        await local.until(lambda: order.is_open)
+        rules = replace(TERMS.rules, settle=timedelta(0))
+        patient, _ = reconciler_of(local, venue, rules=rules)
+        hasty, said = reconciler_of(local, venue, rules=replace(rules, unlisted=timedelta(0)))
+        for each in (patient, hasty):
+            assert (await each.compare()).agreed  # missing for the first time
+
+        assert not (await patient.compare()).agreed
+        assert patient.differences == (f"order 5 of {IID}: rests by the journal, the venue does not list it",)
+        assert order.is_open
+
+        assert (await hasty.compare()).agreed
+        assert order.is_closed
+        assert said == ["order 5 is not at the venue, and nothing can fill it any more"]
+
+    run_in_node(tmp_path, scenario)
+
+
+def test_an_order_that_was_thought_ended_and_rests_at_the_venue_is_cancelled_there_once(tmp_path):
+    venue = Venue()
+
+    async def scenario(local):
+        order = resting(local)
+        await local.until(lambda: order.is_open)
+        local.trader.cancel_order(order)
+        await local.until(lambda: order.is_closed)
+        venue.orders = [shown()]
+        reconciler, said = reconciler_of(local, venue)
+        assert not (await reconciler.compare()).agreed
+        await local.until(lambda: local.place.commands == ["cancel", "cancel"])
+        assert said[0] == "order 5 has ended by the journal and rests at the venue as V-5: it is cancelled there"
+        assert "the journal says canceled" in said[1]
+        assert len(said) == 2
+
+        venue.orders = []
+        assert (await reconciler.compare()).agreed
 
     run_in_node(tmp_path, scenario)
 
