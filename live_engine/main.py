@@ -180,6 +180,7 @@ def _trade(
             "ready": True,
             "account": status.account,
             "pid": status.pid,
+            "champion": status.champion,
             "metrics": metrics.url,
             "heartbeat": str(opened.folder / HEARTBEAT),
         }

@@ -1,5 +1,6 @@
 """An engine's account as commands see it: its folder, its kill switch's file, and how both are shown."""
 
+from decimal import Decimal
 from pathlib import Path
 
 from rich.markup import escape
@@ -114,8 +115,16 @@ def show_positions(told: EngineStatus) -> None:
     shown = table("Positions", "instrument", "quantity", "entry", "mark", "stop", "unrealised", "last decision")
     for market in told.markets:
         prices = (market.entry_price, market.mark_price, market.stop_price)
-        cells = ("" if price is None else f"{price:.8g}" for price in prices)
+        cells = (price_text(price) for price in prices)
         held = f"{market.quantity:+f}" if market.quantity else "flat"
         profit = f"{market.unrealised:+,.2f}" if market.quantity else ""
         shown.add_row(market.instrument_id, held, *cells, profit, escape(market.outcome))
     out.print(shown)
+
+
+def price_text(price: Decimal | None) -> str:
+    """A price as a person reads it: two decimals, a small one six digits, no zeros at the end; empty for none."""
+    if price is None:
+        return ""
+    text = f"{round(price, max(2, 5 - price.adjusted())):,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

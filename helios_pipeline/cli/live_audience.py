@@ -63,10 +63,12 @@ class Follower:
         err.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def ready(self, said: Mapping[str, object]) -> None:
-        """Say where metrics are, and tell systemd."""
+        """Say where metrics are, and whether there is a champion; tell systemd."""
         notify("READY=1")
+        champion = "" if said.get("champion") else " There is no champion: nothing is entered until one is promoted."
         self.tell(
             f"Trading may begin: {said.get('account')}, metrics at {said.get('metrics')}, logs in {self.logs.path}."
+            f"{champion}"
         )
 
     def log(self, line: str) -> None:

@@ -102,7 +102,10 @@ class Launcher:
         command = ["live_engine.main", "--config", str(self.processes.config)]
         self._engine = Child.start("engine", command, self.processes.engine, ends_with_us=True)
         self._engine.register(self._waiting)
-        self.audience.tell(f"Engine of {self.processes.account} started, process {self._engine.process.pid}.")
+        self.audience.tell(
+            f"Engine of {self.processes.account} started, process {self._engine.process.pid}. "
+            "Starting: reading history, connecting to venues …"
+        )
         if self._watchdog is not None:
             self._watchdog.say(started=self._engine.process.pid)
 

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from helios_pipeline.cli.live_account import COLOURS
+from helios_pipeline.cli.live_account import COLOURS, price_text
 from helios_pipeline.cli.terminal import table
 from helios_pipeline.core.status import EngineStatus, MarketStatus, StreamStatus
 
@@ -77,14 +77,15 @@ def _markets(status: EngineStatus) -> RenderableType:
 def _position(market: MarketStatus) -> tuple[str, ...]:
     quantity = f"{market.quantity:+f}" if market.quantity else "flat"
     prices = (market.entry_price, market.mark_price, market.stop_price)
-    return quantity, *(_price(price) for price in prices), _money(market.unrealised) if market.quantity else ""
+    return quantity, *(price_text(price) for price in prices), _money(market.unrealised) if market.quantity else ""
 
 
 def _decision(market: MarketStatus) -> tuple[str, ...]:
     signal = "" if market.signal is None else f"{market.signal:+.2f}"
     outcome = escape(market.outcome or "none yet")
     if market.unknown_orders:
-        outcome += f" [red]({market.unknown_orders} orders unknown)[/]"
+        orders = "order" if market.unknown_orders == 1 else "orders"
+        outcome += f" [red]({market.unknown_orders} {orders} unknown)[/]"
     return signal, outcome, "" if market.closed_at is None else f"{market.closed_at:%H:%M:%S}"
 
 
@@ -112,8 +113,7 @@ def _age(stream: StreamStatus) -> str:
 def _account(status: EngineStatus, now: datetime) -> Text:
     colour = "red" if status.day_pnl < 0 else "green"
     agreed = "never" if status.reconciled_at is None else f"{(now - status.reconciled_at).total_seconds():.0f} s ago"
-    # Kinds of records are counted under the names of their classes: of no use to a person.
-    counted = ", ".join(f"{n} {name}" for name, n in sorted(status.counters.items()) if n and not name[:1].isupper())
+    counted = ", ".join(_counted(name, n) for name, n in sorted(status.counters.items()) if n and _of_use(name))
     parts = [
         f"equity [bold]{status.equity:,.2f}[/]",
         f"today [{colour}]{_money(status.day_pnl)}[/]",
@@ -124,20 +124,27 @@ def _account(status: EngineStatus, now: datetime) -> Text:
     return Text.from_markup(" · ".join([*parts, *([escape(counted)] if counted else [])]))
 
 
+def _of_use(counter: str) -> bool:
+    """Whether a person wants to know; kinds of records are counted under the names of their classes."""
+    return counter != "snapshots" and not counter[:1].isupper()
+
+
+def _counted(name: str, n: int) -> str:
+    gate = name.removeprefix("refused_")
+    return f"{n} {name.replace('_', ' ')}" if gate == name else f"{n} refused by {gate.replace('_', ' ')}"
+
+
 def _events(recent: Sequence[str]) -> list[RenderableType]:
     """Warnings and errors of late."""
     shown: list[RenderableType] = []
     for line in recent:
         said = json.loads(line)
-        at, event = str(said.get("at", ""))[11:19], str(said.get("event", ""))
-        why = next((f": {said[name]}" for name in ("why", "reason", "found") if said.get(name)), "")
+        at, event = str(said.get("at", ""))[11:19], str(said.get("event", "")).replace("_", " ")
+        event += f" to {said['mode']} by {said.get('who', '')}" if said.get("mode") else ""
+        why = next((f": {said[name]}" for name in ("why", "reason", "found", "said") if said.get(name)), "")
         text = f"{at} {said.get('process', '')}: {event}{why}".replace("\n", " ")
         shown.append(Text(text, style=LEVEL_COLOURS.get(str(said.get("level")), ""), no_wrap=True, overflow="ellipsis"))
     return ["", *shown] if shown else []
-
-
-def _price(price: Decimal | None) -> str:
-    return "" if price is None else f"{price:,f}"
 
 
 def _money(amount: Decimal) -> str:

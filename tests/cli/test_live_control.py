@@ -300,7 +300,7 @@ def test_status_shows_what_the_engine_says(helios, folder):
         outcome = helios("status")
 
     assert outcome.code == 0
-    for words in ("ACTIVE", "process 4711", "100,123.45", "+0.1", "61000", "no manifest is signed", "stale_mark"):
+    for words in ("ACTIVE", "process 4711", "100,123.45", "+0.1", "61,000", "no manifest is signed", "stale_mark"):
         assert words in outcome.out
 
 

@@ -54,7 +54,7 @@ def test_everything_that_matters_is_at_one_glance():
         assert part in text
     for part in ("DYDX-paper on paper", "ACTIVE", "trader runs", "champion abababababab", "start 3", "block 12,345"):
         assert part in text
-    assert "hold (1 orders unknown)" in text
+    assert "hold (1 order unknown)" in text
     assert "agreed with the venue 12 s ago" in text
     assert "Ctrl-C stops in good order; helios halt, reduce, flatten." in text
 
@@ -105,6 +105,58 @@ def test_warnings_of_late_are_one_line_each_however_long_and_whatever_they_hold(
 
     assert "11:59:58 engine: order refused: [band]" in [line.rstrip() for line in lines]
     assert all(len(line) <= WIDTH for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("price", "shown"),
+    [
+        ("60990.123456789", "60,990.12"),
+        ("63000", "63,000"),
+        ("63000.50", "63,000.5"),
+        ("3.2109876", "3.21099"),
+        ("0.00123456789", "0.00123457"),
+        ("1E+3", "1,000"),
+    ],
+)
+def test_prices_are_rounded_as_a_person_reads_them(price, shown):
+    cells = rendered(view(status(markets=(market(mark_price=Decimal(price)),)), NOW, (), "")).split()
+
+    assert shown in cells
+
+
+def test_what_is_counted_is_said_in_words():
+    counters = {"Fill": 3, "snapshots": 1, "partially_filled": 2, "filled": 1, "refused_price_band": 4, "denied": 0}
+
+    text = " ".join(rendered(view(status(counters=counters), NOW, (), ""), width=200).split())
+
+    assert "1 filled, 2 partially filled, 4 refused by price band Ctrl-C" in text
+
+
+def test_a_change_of_mode_names_mode_who_and_why():
+    event = {
+        "at": "2026-03-02T11:59:58.123+00:00",
+        "level": "warning",
+        "process": "engine",
+        "event": "mode_changed",
+        "mode": "HALTED",
+        "who": "anna",
+        "why": "a drill",
+    }
+
+    assert "11:59:58 engine: mode changed to HALTED by anna: a drill" in rendered(
+        view(status(), NOW, [json.dumps(event)], "")
+    )
+
+
+@pytest.mark.parametrize(("champion", "is_said"), [("ab" * 32, False), (None, True)])
+def test_it_is_said_when_trading_may_begin_without_a_champion(tmp_path, capsys, champion, is_said):
+    follower = LineFollower(tmp_path, LogFile(tmp_path / "logs"))
+    follower.ready({"account": "DYDX-paper", "metrics": "http://127.0.0.1:8604/metrics", "champion": champion})
+    follower.logs.close()
+
+    said = capsys.readouterr().err
+    assert said.startswith("Trading may begin: DYDX-paper, ")
+    assert ("There is no champion" in said) is is_said
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
