@@ -3,8 +3,9 @@
     .venv/bin/python benchmarks/live_kills.py [--kills 100] [--markets 3] [--seed 1] [--accounts paper,dydx]
 
 In the fast world, engines trade a paper account and one at the simulated dYdX at the same time, at almost every bar.
-Each is killed at random moments, as by `kill -9`, in its start and while it trades, and started again. In the end, and
-in between, journal, venue and PostgreSQL are compared to the last quantum. Ends with 1 if anything differs.
+Each is killed at random moments, as by `kill -9`: in its start, while it trades, and above all in the second after a
+bar's close, in which orders are under way; and started again. In the end, and in between, journal, venue and PostgreSQL
+are compared to the last quantum. Ends with 1 if anything differs.
 """
 
 import argparse
@@ -18,16 +19,18 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from helios_pipeline.core.trading import FundingPayment, Intent, VenueFill
+from helios_pipeline.core.trading import FundingPayment, Intent, OrderEvent, VenueFill
+from helios_pipeline.execution.orders import Orders
 from tests.live_engine.agreement import Told, await_agreement, broken_rules
-from tests.live_engine.harness import EAGER, Engine, FastWorld, Installation, fast_world, installation
+from tests.live_engine.harness import BAR_SECONDS, EAGER, Engine, FastWorld, Installation, fast_world, installation
 
 NETWORKS = {"paper": "paper", "dydx": "mainnet"}
 CHECK_EVERY = 10
-LONGEST_LIFE_SECONDS = 16.0
-"""A bar and a second: an engine that lives so long from its first heartbeat on decides at least once."""
 START_SHARE = 0.3
 """Of the kills hit an engine that is still starting."""
+START_SECONDS = 8.0
+CLOSE_SHARE, ORDERS_SECONDS = 0.6, 0.8
+"""Of the kills of an engine that trades, so many hit it while orders are under way: so long after a bar's close."""
 
 
 @dataclass
@@ -46,24 +49,41 @@ class Account:
 def live_and_die(engine: Engine, dice: random.Random) -> str:
     """Let an engine live for a random while, and kill it; in which phase it died."""
     if dice.random() < START_SHARE:
-        time.sleep(dice.uniform(0.0, 8.0))
+        time.sleep(dice.uniform(0.0, START_SECONDS))
     else:
         engine.await_trading()
-        time.sleep(dice.uniform(0.0, LONGEST_LIFE_SECONDS))
+        if dice.random() < CLOSE_SHARE:
+            time.sleep(-time.time() % BAR_SECONDS + dice.uniform(0.0, ORDERS_SECONDS))
+        else:
+            time.sleep(dice.uniform(0.0, BAR_SECONDS))
     told = engine.status()
     engine.kill()
     if told is None:
-        return "before its first heartbeat"
-    if told.blocked:
-        return "while entries were blocked"
-    return "while ready to trade"
+        return "before the first heartbeat"
+    return "while entries were blocked" if told.blocked else "while ready to trade"
+
+
+def in_flight(told: Told) -> int:
+    """Orders that may still fill, protective stops left out."""
+    orders = Orders()
+    for record in told.records:
+        match record:
+            case Intent() if record.purpose != "stop":
+                orders.intend(record)
+            case OrderEvent():
+                orders.tell(record)
+            case VenueFill() if record.client_order_id is not None:
+                orders.fill(record.client_order_id, record)
+    return sum(line.intent is not None for line in orders.live(None))
 
 
 def kill_again_and_again(account: Account, home: Installation) -> None:
     while account.done < account.kills and not account.found:
         account.phases[live_and_die(home.engine(), account.dice)] += 1
         account.done += 1
-        account.found += broken_rules(Told(records=tuple(home.journal())))
+        told = Told(records=tuple(home.journal()))
+        account.phases["with an order in flight"] += in_flight(told) > 0
+        account.found += broken_rules(told)
         if account.done % CHECK_EVERY == 0 or account.done == account.kills:
             engine = home.engine()
             engine.await_trading()

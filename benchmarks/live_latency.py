@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.wire_meter import WireMeter
+from helios_pipeline.core.trading import Decision, Intent
 from tests.live_engine.harness import BAR_SECONDS, EAGER, FastWorld, fast_world, installation
 
 BUDGET_MS = 5.0
@@ -51,6 +52,23 @@ def told(name: str, delays: list[float]) -> tuple[float, float]:
     return p50, p99
 
 
+def tell_stages(intents: list[Intent], decisions: list[Decision], sent_at: list[float]) -> None:
+    """Where the engine's time goes: to the decision, to the durable intent, to the wire."""
+    decided = {decision.closed_at: decision.decided_at.timestamp() for decision in decisions if not decision.late}
+    stages: dict[str, list[float]] = {"bar's end to decision": [], "decision to intent": [], "intent to wire": []}
+    for intent in intents:
+        if intent.boundary not in decided or intent.purpose not in ("entry", "exit"):
+            continue
+        made, intended = decided[intent.boundary], intent.intended_at.timestamp()
+        sent = min((each for each in sent_at if each >= intended), default=intended)
+        delays = (made - intent.boundary.timestamp(), intended - made, sent - intended)
+        for stage, seconds in zip(stages.values(), delays, strict=True):
+            stage.append(seconds * 1_000)
+    for name, delays in stages.items():
+        if delays:
+            print(f"engine, {name}: p50 {np.percentile(delays, 50):.2f} ms, p99 {np.percentile(delays, 99):.2f} ms")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=15.0)
@@ -72,6 +90,7 @@ def main() -> int:
         time.sleep(given.minutes * 60)
         assert node.poll() is None, "the bare node ended"
         engine.stop()
+        tell_stages(home.records(Intent), home.records(Decision), ours.sent_at)
     delays = [first_of_each_bar(meter.sent_at, since) for meter in (ours, bare)]
     if not all(delays):
         print("expected orders of both, found none of one")

@@ -36,15 +36,17 @@ DRILLS: dict[str, Sequence[tuple[str, Fault]]] = {
         (DYDX, Fault(kind="drop_messages", share=0.2)),
         (DYDX, Fault(kind="delay_messages", value=300)),
     ),
-    "requests fail": (
+    "requests fail, and another signer is at work": (
         (BINANCE, Fault(kind="http_status", value=503)),
         (DYDX, Fault(kind="http_status", where="/v4/*", value=503)),
+        (DYDX, Fault(kind="bump_sequence", value=3)),
     ),
-    "requests are slow and cut short": (
+    "requests are slow and cut short, and the oracle jumps": (
         (BINANCE, Fault(kind="slow_response", value=400)),
         (BINANCE, Fault(kind="truncated_response", share=0.3)),
         (DYDX, Fault(kind="slow_response", where="/v4/*", value=400)),
         (DYDX, Fault(kind="truncated_response", where="/v4/*", share=0.3)),
+        (DYDX, Fault(kind="oracle_jump", value=0.01)),
     ),
     "connections break and are refused": (
         (BINANCE, Fault(kind="refuse_connections")),
@@ -52,34 +54,34 @@ DRILLS: dict[str, Sequence[tuple[str, Fault]]] = {
         (DYDX, Fault(kind="refuse_connections")),
         (DYDX, Fault(kind="disconnect")),
     ),
-    "Binance says nothing and fills are hidden": (
+    "Binance says nothing, and fills are hidden": (
         (BINANCE, Fault(kind="mute")),
         (DYDX, Fault(kind="hide_fills")),
     ),
-    "prices stand still": (
+    "dYdX says nothing": ((DYDX, Fault(kind="mute")),),
+    "prices stand still, and the indexer is behind": (
         (BINANCE, Fault(kind="stale_prices")),
         (DYDX, Fault(kind="stale_prices")),
+        (DYDX, Fault(kind="indexer_lag", value=6)),
     ),
-    "clocks are wrong": (
-        (BINANCE, Fault(kind="clock_skew", value=3_000)),
-        (DYDX, Fault(kind="clock_skew", value=-3_000)),
-    ),
-    "dYdX says nothing": ((DYDX, Fault(kind="mute")),),
-    "a depth message is missing and a transaction is swallowed": (
+    "a depth message is missing, and transactions are swallowed": (
         (BINANCE, Fault(kind="depth_gap", count=2)),
         (DYDX, Fault(kind="swallow_transaction", count=2)),
     ),
-    "another signer is at work": ((DYDX, Fault(kind="bump_sequence", value=3)),),
     "orders are refused": ((DYDX, Fault(kind="reject_orders", value=1_000, count=3)),),
     "orders are filled in parts, and after their cancel": (
         (DYDX, Fault(kind="partial_fills", value=0.4)),
         (DYDX, Fault(kind="late_fill_after_cancel")),
     ),
-    "the oracle jumps": ((DYDX, Fault(kind="oracle_jump", value=0.02)),),
-    "the chain halts": ((DYDX, Fault(kind="halt_chain")),),
-    "the indexer is behind": ((DYDX, Fault(kind="indexer_lag", value=6)),),
-    "Binance restarts": ((BINANCE, Fault(kind="restart", value=3)),),
+    "Binance restarts, and the chain halts": (
+        (BINANCE, Fault(kind="restart", value=3)),
+        (DYDX, Fault(kind="halt_chain")),
+    ),
     "dYdX restarts": ((DYDX, Fault(kind="restart", value=3)),),
+    "clocks are wrong": (
+        (BINANCE, Fault(kind="clock_skew", value=3_000)),
+        (DYDX, Fault(kind="clock_skew", value=-3_000)),
+    ),
 }
 
 
