@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 from rich.console import Console
 
-from helios_pipeline.cli.live_audience import LineFollower, LogFile, line_of
+from helios_pipeline.cli.live_audience import LineFollower, LogFile, PlainFollower, line_of
 from helios_pipeline.cli.live_environment import engine_environment, watchdog_environment
 from helios_pipeline.cli.live_view import view
 from helios_pipeline.settings import load_settings
@@ -177,6 +177,22 @@ def test_over_a_pipe_there_is_a_line_whenever_something_changes(tmp_path, capsys
     )
     assert "REDUCING" in lines[1]
     follower.logs.close()
+
+
+def test_plain_events_alone_are_on_standard_output(tmp_path, capsys):
+    event = json.dumps({"event": "trading", "process": "engine"})
+    write_heartbeat(tmp_path / HEARTBEAT, status())
+    follower = PlainFollower(tmp_path, LogFile(tmp_path / "logs"))
+    follower.tell("Engine of DYDX-paper started.")
+    follower.log(event)
+    follower.look()
+    follower.ready({"account": "DYDX-paper", "champion": None})
+    follower.logs.close()
+
+    said = capsys.readouterr()
+    assert said.out == f"{event}\n"
+    assert [line.split(" ")[0] for line in said.err.splitlines()] == ["Engine", "Trading"]
+    assert (tmp_path / "logs" / "live.jsonl").read_text() == f"{event}\n"
 
 
 def test_a_line_says_why_entries_are_refused_and_that_nothing_runs():
