@@ -7,7 +7,7 @@ only against a fresh quote; an exit is tried until it is filled. A protective st
 exit's, in the size of what is held.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from functools import partial
 
 import numpy as np
@@ -153,11 +153,13 @@ class MeanReversionStrategy(Strategy):
         if since == begun:
             return
         missed = self._desk.missed_bars(since)
-        newest = max((bar.ts_event for bar in missed), default=since)
+        closed: defaultdict[int, list[Bar]] = defaultdict(list)
+        for bar in missed:
+            closed[bar.ts_event].append(bar)
+        newest = max(closed, default=since)
         for boundary in range(since + self.config.interval_ns, begun + 1, self.config.interval_ns):
-            for bar in missed:
-                if bar.ts_event == boundary:
-                    self._take_bar(bar)
+            for bar in closed.get(boundary, ()):
+                self._take_bar(bar)
             if boundary <= newest:
                 self._decide_at(boundary, missing=boundary < newest or self._is_complete(boundary))
         # Bars that closed while history was asked for are still on their way: they get the time that a late bar has.
