@@ -13,7 +13,7 @@ from helios_pipeline.core.trading import ChampionChange, JournalRecord, Mode, Pu
 from helios_pipeline.core.venues import RecordSink
 from helios_pipeline.execution.books import Books
 from helios_pipeline.execution.decision_records import decision_records, instant_of, quanta
-from helios_pipeline.execution.restore import MarketFold
+from helios_pipeline.execution.restore import REMEMBERED, MarketFold
 from helios_pipeline.execution.traded_market import TradedMarket
 from helios_pipeline.strategy.desk import BoundaryDecision, RestoredMarket
 from helios_pipeline.strategy.terms import Terms
@@ -27,8 +27,11 @@ class DeskJournal(Protocol):
     def account(self) -> str:
         """Whose it is."""
 
-    def records(self) -> Iterator[JournalRecord]:
-        """Every record, oldest first."""
+    def records(self, *kinds: type[JournalRecord]) -> Iterator[JournalRecord]:
+        """Every record of some kinds, oldest first."""
+
+    def subscribe(self, listener: Callable[[int, JournalRecord], None]) -> None:
+        """Have a function called with each new record."""
 
     def reading(self) -> AbstractContextManager[Books]:
         """The books of one moment."""
@@ -61,6 +64,8 @@ class DeskParts:
 class LiveDesk:
     """`strategy.desk.Desk` of the live engine.
 
+    Made before the engine trades: it reads the whole journal, which takes its time, and follows it from then on.
+
     Args:
         parts: where answers come from.
         markets: in the strategy's order.
@@ -71,7 +76,12 @@ class LiveDesk:
         self._parts = parts
         self._markets = tuple(markets)
         self._interval = interval
-        self._restored: tuple[RestoredMarket, ...] | None = None
+        self._folds = [MarketFold(each, self._cooldown) for each in self._markets]
+        with parts.journal.reading():
+            # What is on disk and not told yet is folded twice, which changes nothing.
+            for record in parts.journal.records(*REMEMBERED):
+                self._fold(0, record)
+            parts.journal.subscribe(self._fold)
 
     def terms(self) -> Terms | None:
         """Of the champion that is valid now."""
@@ -97,14 +107,9 @@ class LiveDesk:
         )
 
     def restored(self, market: int) -> RestoredMarket | None:
-        """The market as the journal left it, read once, when the strategy starts."""
-        if self._restored is None:
-            folds = [MarketFold(each, self._cooldown) for each in self._markets]
-            for record in self._parts.journal.records():
-                for fold in folds:
-                    fold.take(record)
-            self._restored = tuple(fold.restored for fold in folds)
-        return self._restored[market]
+        """The market by the journal's records of before this moment."""
+        with self._parts.journal.reading():
+            return self._folds[market].restored
 
     def missed_bars(self, since_ns: int) -> Sequence[Bar]:
         """From the signal venue's history."""
@@ -145,6 +150,10 @@ class LiveDesk:
         """Journal a decision of each market."""
         for record in decision_records(decision, self._markets, self._parts.journal.account, self._interval):
             self._parts.sink.append(record)
+
+    def _fold(self, _sequence: int, record: JournalRecord) -> None:
+        for fold in self._folds:
+            fold.take(record)
 
     def _cooldown(self, manifest_hash: str) -> int:
         terms = self.terms_of(manifest_hash) if manifest_hash else None

@@ -146,9 +146,10 @@ class Journal:
         with self._publishing:
             return self.books.history()
 
-    def records(self) -> Iterator[JournalRecord]:
-        """Every record from the log's beginning, read from its files."""
-        return (record for _, record in read_records(self.folder))
+    def records(self, *kinds: type[JournalRecord]) -> Iterator[JournalRecord]:
+        """Records of some kinds, of all if none is named, from the log's beginning, read from its files."""
+        unwanted = frozenset(name for name, kind in RECORD_KINDS.items() if kinds and kind not in kinds)
+        return (record for _, record in read_records(self.folder, unwanted))
 
     @contextmanager
     def reading(self) -> Iterator[Books]:

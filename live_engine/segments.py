@@ -157,10 +157,10 @@ def read_entries(folder: Path, after: int = 0, unwanted: frozenset[str] = frozen
         yield from entries
 
 
-def read_records(folder: Path) -> Iterator[tuple[int, JournalRecord]]:
-    """Sequence number and record, oldest first, without the log's own entries. As `read_entries`."""
-    for entry in read_entries(folder):
-        record = record_of(entry)
+def read_records(folder: Path, unwanted: frozenset[str] = frozenset()) -> Iterator[tuple[int, JournalRecord]]:
+    """Sequence number and record, oldest first, without the log's own entries and unwanted kinds. As `read_entries`."""
+    for entry in read_entries(folder, unwanted=unwanted):
+        record = None if entry.kind in unwanted else record_of(entry)
         if record is not None:
             yield entry.sequence, record
 

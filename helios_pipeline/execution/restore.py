@@ -24,6 +24,9 @@ from helios_pipeline.strategy.holding import (
 type Cooldown = Callable[[str], int]
 """Hash of a manifest → its cooldown in nanoseconds; 0 for a manifest that is lost."""
 
+REMEMBERED: tuple[type[JournalRecord], ...] = (Decision, Intent, VenueFill)
+"""Kinds of records that a fold takes; it passes over all others."""
+
 
 class MarketFold:
     """One market's memory, record by record.

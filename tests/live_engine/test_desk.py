@@ -197,6 +197,19 @@ def test_a_restart_gives_position_stop_and_decision_back(office):
     assert desk.restored(1).holding.side == 0
 
 
+def test_what_is_journalled_between_desk_and_strategy_is_in_the_restored_market(office):
+    office.desk.record(decision(office))
+    office.intend("11", "entry", 1, "0.5")
+    office.fill("11", 1, "0.2", "40000")
+
+    desk = office.reopen()
+    office.fill("11", 1, "0.3", "40010")
+
+    assert desk.restored(0).holding.lots == 5_000
+    assert list(desk.restored(0).taken) == ["11-0.2-40000", "11-0.3-40010"]
+    assert desk.restored(0) == office.reopen().restored(0)
+
+
 def test_an_order_id_is_never_given_twice_not_even_after_a_restart(office):
     given = [office.desk.next_order_id() for _ in range(5)]
 

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import JournalError
+from helios_pipeline.core.trading import Decision, Intent
 from helios_pipeline.execution.books import Books
 from live_engine.client_order_ids import AT_ONCE, ZERO
 from live_engine.journal import Journal
@@ -44,6 +45,7 @@ def test_what_was_journalled_is_there_after_a_restart(journal):
 
     assert numbers == [2, 3, 4, 5, 6]
     assert list(again.records()) == told
+    assert list(again.records(Intent, Decision)) == [each for each in told if isinstance(each, Intent | Decision)]
     assert list(read_records(again.folder)) == list(zip(numbers, told, strict=True))
     assert again.books.quote_balance == journal.books.quote_balance == 900
     assert again.books.positions == journal.books.positions
