@@ -19,6 +19,9 @@ MISSING = frozenset({"engine_down", "engine_silent", "engine_absent", "heartbeat
 SETTLING = frozenset({"trader_stopped", "stale_stream", "reconciliation", "reconciliation_late", "unknown_order"})
 """Kinds that are judged only once an engine has had the time to come up."""
 
+PLURALS = {"mark": "marks"}
+"""Of streams whose name is none."""
+
 TOLD = frozenset({"mode", "champion_refused", "no_champion", "journal", "copy_lag"})
 """Kinds that are judged from its first word on."""
 
@@ -167,7 +170,7 @@ def _streams(status: EngineStatus, limits: Limits) -> Iterator[Condition]:
         yield Condition(
             kind="stale_stream",
             subject=name,
-            summary=f"{name} are stale" + (f": {whose}" if whose else ""),
+            summary=f"{PLURALS.get(name, name)} are stale" + (f": {whose}" if whose else ""),
             facts={stream.instrument_id or name: _age(stream.age_seconds) for stream in streams},
             hold_seconds=limits.watchdog.stale_heartbeat_seconds,
         )

@@ -113,6 +113,14 @@ def test_streams_of_several_instruments_that_are_stale_are_one_matter():
     assert (blocks.subject, dict(blocks.facts)) == ("blocks", {"blocks": "nothing has come"})
 
 
+def test_stale_marks_are_said_to_be_several():
+    stale = stream("mark", "BTC-USD-PERP.DYDX", age_seconds=31.0, limit_seconds=30.0)
+
+    (marks,) = judge_engine(view(status=status(streams=(stale,))), LIMITS).conditions
+
+    assert (marks.subject, marks.summary) == ("mark", "marks are stale: BTC-USD-PERP.DYDX")
+
+
 def test_an_engine_that_has_just_started_is_not_blamed_for_what_takes_time():
     young = status(
         started_at=NOW - timedelta(seconds=60),
