@@ -13,7 +13,7 @@ import pytest
 
 from tests.helios_home import DEADLINE_SECONDS, ROOT, HeliosHome, new_home
 
-OURS = ("helios_pipeline", "assets", "jobs", "sensors", "simulated_venues")
+OURS = ("helios_pipeline", "assets", "jobs", "sensors", "live_engine", "simulated_venues")
 
 ENTRY_POINT = """
 import sys
