@@ -49,7 +49,12 @@ def trade(account: Account, world: FastWorld, minutes: float, markets: int) -> N
             account.found += await_agreement(home)
             engine.stop()
             told = Told(records=tuple(home.journal()))
-            account.found += decision_differences(told.records, world, signed)
+            decided = decision_differences(told.records, world, signed)
+            account.found += decided
+            account.summary.append(
+                f"{len(told.of(Decision))} decisions made again, on what was recorded and on what the fills give: "
+                f"{len(decided) or 'none'} differ"
+            )
             judge(account, told, markets)
     except Exception as error:  # noqa: BLE001 - the other account goes on, and the summary says it
         account.found.append(f"{type(error).__name__}: {error}")
