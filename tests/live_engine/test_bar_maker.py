@@ -91,6 +91,7 @@ def run(tmp_path_factory):
                 lambda: ({name: len(bars) for name, bars in follower.bars.items()}, funding.learned, maker.counts),
             )
             statuses, skew_ms = monitor.statuses(), monitor.clock_skew_ms()
+        venue.faults.stop_all()  # one may be left where the settlement came during the warm-up
         for each in (live_history, funding_history):
             each.close()
         yield SimpleNamespace(**locals())

@@ -130,7 +130,7 @@ def test_a_refusal_is_forgotten_when_the_old_champion_is_offered_again(desk):
 
 
 def test_a_champion_is_gone_at_the_moment_it_expires(desk):
-    champion = signed(valid_for=timedelta(seconds=1))
+    champion = signed(valid_for=timedelta(seconds=5))
     desk.offer(champion)
     in_force = desk.holder.current
     assert (in_force.manifest_hash, desk.holder.note) == (champion.content_hash, "")
