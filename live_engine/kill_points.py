@@ -6,6 +6,8 @@ comparison and `at_records` gives back what it got.
 
 import os
 import signal
+import threading
+import time
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -38,6 +40,10 @@ _BY_STATE: dict[OrderState, Point] = {
 }
 
 
+_ON_ITS_WAY_SECONDS = 0.03
+"""A cancel is handed over, and sent by another task: so long after that it is on its way, and not in a block yet."""
+
+
 @dataclass(slots=True)
 class _Armed:
     """The point that kills, and how many times it is still passed."""
@@ -64,12 +70,14 @@ def read_point(text: str) -> tuple[Point, int]:
 
 
 def reached(point: Point) -> None:
-    """Say that a moment has come: when it is the armed one, this process is killed and nothing more runs."""
+    """Say that a moment has come: when it is the armed one, this process is killed."""
     if _armed is None or _armed.point != point:
         return
     _armed.left -= 1
-    if _armed.left == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
+    if _armed.left == 0 and point == "cancel_pending":
+        threading.Thread(target=_kill, args=(_ON_ITS_WAY_SECONDS,), daemon=True).start()
+    elif _armed.left == 0:
+        _kill(0.0)
 
 
 def at_records(sink: RecordSink) -> RecordSink:
@@ -97,6 +105,11 @@ class _KillingSink:
             case OrderEvent(state=state) if state in _BY_STATE:
                 reached(_BY_STATE[state])
         return sequence
+
+
+def _kill(seconds: float) -> None:
+    time.sleep(seconds)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _arm(text: str) -> _Armed | None:

@@ -51,6 +51,7 @@ from live_engine.logs import start_logs
 from live_engine.metrics import metrics_text
 from live_engine.metrics_server import MetricsServer
 from live_engine.redaction import Redactor
+from live_engine.rehearsal import rehearse
 from live_engine.venues import VenueChoice, account_id, signal_history, signal_parts, traded_markets, venue_parts
 from live_engine.warm_up import Reach, WarmUp, warm_up
 
@@ -139,6 +140,7 @@ def _database_url(stack: ExitStack, settings: Settings) -> str:
 def _trade(
     stack: ExitStack, settings: Settings, environment: Mapping[str, str], opened: Opened, stopping: threading.Event
 ) -> None:
+    rehearse()
     choice, journal = opened.choice, opened.journal
     markets = _asked_again(lambda: traded_markets(choice), stopping)
     champion = _champion(settings, opened, markets)
