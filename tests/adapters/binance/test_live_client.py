@@ -1,6 +1,7 @@
 """The live data client in a node of its own, against the simulated venue and its faults."""
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from nautilus_trader.common.actor import Actor
@@ -144,7 +145,8 @@ def test_funding_is_told_when_it_changes_with_the_instant_of_its_settlement(live
     live.until(lambda: len(live.listener.rates) >= 3)
 
     told = [(update.rate, update.next_funding_ns) for update in live.listener.rates]
-    assert len(set(told)) == len(told)
+    # A rate may come back to what it was: only the same twice in a row is none.
+    assert all(one != other for one, other in pairwise(told))
     interval = RAW_BARS_PER_FUNDING * 1_000_000_000
     assert all(
         at % interval == 0 and at > update.ts_event for (_, at), update in zip(told, live.listener.rates, strict=True)

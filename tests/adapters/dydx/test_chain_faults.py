@@ -139,9 +139,9 @@ def test_a_venue_that_was_away_finds_its_orders_and_ours(addresses, key, journal
             connections = session.client.connections
             strike("restart", value=1.5)
             await asyncio.sleep(0.5)
-            # Nobody hears this one, or nobody answers: it must not be called refused.
+            # Nobody hears this one, or nobody answers, or the venue is not away yet: it must not be called refused.
             lost = session.trader.market(BUY, "0.01")
-            assert await session.done(lost) in ("CANCELED", "DENIED")
+            assert await session.done(lost) in ("CANCELED", "DENIED", "FILLED")
             assert session.client.connections > connections
             assert await session.done(session.trader.market(SELL, "0.01", reduce_only=True)) == "FILLED"
             account = await session.agree(reader)
