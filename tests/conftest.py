@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import hypothesis
 import psycopg
 import pytest
 
@@ -17,6 +18,12 @@ from helios_pipeline.adapters.postgres.embedded import EmbeddedServer, ensure_se
 
 MEMORY_FOLDER = Path("/dev/shm")
 ENOUGH_BYTES = 4 * 1024**3
+hypothesis.settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("busy machine")
+"""How long an example takes is the machine's business; benchmarks measure."""
+
 SLOWEST_FIRST = (
     "tests/simulation/",
     "tests/live_engine/",
