@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ BUDGET_MS = 5.0
 AT_MOST_SECONDS = 2.0
 """A first transaction later than this after a bar's end is not its order, but a stop that follows a fill, say."""
 TRADES_PER_DAY = 200_000
+EVERY_BAR = replace(EAGER, entry_z=0.01, max_holding_bars=1, stop_atr=0.0)
+"""Enters at one bar and leaves at the next."""
 
 
 def first_of_each_bar(sent_at: list[float], since: float) -> dict[int, float]:
@@ -77,7 +80,7 @@ def main() -> int:
         state = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="helios-latency-")))
         world = running.enter_context(fast_world(state, markets=1, trades_per_day=TRADES_PER_DAY))
         home = running.enter_context(installation(world, network="mainnet"))
-        home.promote(EAGER)
+        home.promote(EVERY_BAR)
         ours, bare = metered(world), metered(world)
         engine = home.engine(HELIOS_DYDX_GRPC=ours.address)
         environment = {**os.environ, **world.addresses, "HELIOS_DYDX_GRPC": bare.address}
