@@ -40,6 +40,7 @@ from helios_pipeline.settings import Settings, load_settings
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from live_engine.champion import ChampionHolder, TrustedDeployment
 from live_engine.copier import Copier
+from live_engine.durations import Durations
 from live_engine.engine import Engine, EngineParts
 from live_engine.heartbeat import HEARTBEAT
 from live_engine.home_lock import HomeLock
@@ -172,7 +173,11 @@ def _trade(
             histories=(signal_history(choice, 1), signal_history(choice, 1)),
         ),
     )
-    metrics = MetricsServer(settings.live.metrics_port, lambda: metrics_text(engine.status, datetime.now(UTC)))
+    durations = Durations()
+    journal.subscribe(durations.hear)
+    metrics = MetricsServer(
+        settings.live.metrics_port, lambda: metrics_text(engine.status, datetime.now(UTC), durations.histograms)
+    )
     stack.callback(metrics.close)
     news.start()
     stack.callback(news.stop)
