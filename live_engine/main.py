@@ -28,7 +28,7 @@ from helios_pipeline.adapters.postgres.champion_news import ChampionNews, Promot
 from helios_pipeline.adapters.postgres.connection import open_database
 from helios_pipeline.adapters.postgres.heartbeats import HeartbeatStore
 from helios_pipeline.adapters.postgres.journal_copy import JournalCopy
-from helios_pipeline.adapters.postgres.lease import Lease
+from helios_pipeline.adapters.postgres.lease import LEASE_SECONDS, Lease
 from helios_pipeline.adapters.postgres.modes import ModeStore
 from helios_pipeline.core.errors import HeliosError, UnreachableError
 from helios_pipeline.core.manifest import Deployment
@@ -119,7 +119,9 @@ def _open(stack: ExitStack, settings: Settings, environment: Mapping[str, str]) 
     url = environment.get(DATABASE_VARIABLE) or _database_url(stack, settings)
     journal = Journal.open(folder / "log", account)
     stack.callback(journal.close)
-    lease = LeaseKeeper(Lease(url, account, lock.holder, home=lock.place), journal.raise_epoch, lambda: journal.epoch)
+    lease = LeaseKeeper(
+        Lease(url, account, lock.holder, home=lock.place), journal.raise_epoch, lambda: journal.epoch, LEASE_SECONDS
+    )
     lease.keep()
     stack.callback(lease.release)
     return Opened(
