@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ LOGGER = logging.getLogger(__name__)
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
 FLUSH_LOOK_SECONDS = 0.05
+PAGE_SECONDS = 60.0
+"""Between two alerts for pages: what an engine asks for again and again is told together."""
 
 
 class Postman(Protocol):
@@ -46,6 +49,7 @@ class AlertDesk:
         self._postman = postman
         self._repeat = timedelta(minutes=limits.repeat_minutes)
         self._quiet = timedelta(seconds=limits.stale_heartbeat_seconds)
+        self._next_page_at = 0.0
         # Killed after it was written down and before it was put out: put out again, under the same id.
         self._post(book.last_told)
 
@@ -97,6 +101,20 @@ class AlertDesk:
         if before is not None:
             said = f"the engine was started again: epoch {view.status.epoch}, before {before}"
             self.tell(Condition(kind="engine_started_again", summary=said, facts={"pid": str(view.status.pid)}))
+
+    def see_pages(self, view: EngineView) -> None:
+        """Tell that an engine has asked for a person, if it has done so since that was last told."""
+        if view.status is None or time.monotonic() < self._next_page_at:
+            return
+        epoch, told = self._book.paged
+        pages = view.status.counters.get("pages", 0)
+        if pages <= (told if view.status.epoch == epoch else 0):
+            return
+        self._next_page_at = time.monotonic() + PAGE_SECONDS
+        self._book = replace(self._book, paged=(view.status.epoch, pages))
+        said = "the engine asks for a person: the event `page` in its log says why"
+        facts = {"pid": str(view.status.pid), "pages": str(pages)}
+        self.tell(Condition(kind="page", severity="critical", summary=said, facts=facts))
 
     def remember_starts(self, starts: Iterable[datetime]) -> None:
         """Keep when the engine was started."""

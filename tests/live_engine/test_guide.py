@@ -16,7 +16,7 @@ from tests.live_engine.prometheus import read_metrics
 from tests.live_engine.statuses import NOW, status
 
 GUIDE = (ROOT / "docs" / "live.md").read_text()
-EVENTS = {"gave_up", "supervisor_gone", "engine_started_again"}
+EVENTS = {"gave_up", "supervisor_gone", "engine_started_again", "page"}
 
 
 def part(name: str) -> str:

@@ -152,6 +152,22 @@ def test_what_a_living_engine_says_of_itself_is_told_once_and_again_when_it_is_o
     ]
 
 
+def test_an_engine_that_asks_for_a_person_is_heard_once_though_the_watchdog_dies(place):
+    engine = place.beat()
+    watchdog = place.watchdog()
+    engine.stdin.write("paged\n")
+    engine.stdin.flush()
+    place.told(1)
+    watchdog.kill()
+    watchdog.wait()
+
+    place.watchdog()
+    engine.stdin.write("HALTED\n")
+    engine.stdin.flush()
+
+    assert place.told(2) == [("page", "", "happened"), ("mode", "HALTED", "raised")]
+
+
 def test_a_secret_in_what_the_engine_says_is_in_no_alert_file_or_log(place):
     engine = place.beat()
     watchdog = place.watchdog()
