@@ -50,6 +50,7 @@ class AlertDesk:
         self._repeat = timedelta(minutes=limits.repeat_minutes)
         self._quiet = timedelta(seconds=limits.stale_heartbeat_seconds)
         self._next_page_at = 0.0
+        self._unkept: list[Alert] = []
         # Killed after it was written down and before it was put out: put out again, under the same id.
         self._post(book.last_told)
 
@@ -80,6 +81,7 @@ class AlertDesk:
 
     def see(self, found: Judgement) -> None:
         """Take in what is wrong now, and tell what has to be told."""
+        self._post(())
         found = replace(found, conditions=tuple(map(self._clean, found.conditions)))
         self._book, alerts = advance(self._book, found, datetime.now(UTC), repeat=self._repeat, quiet=self._quiet)
         if alerts:
@@ -148,11 +150,14 @@ class AlertDesk:
     def _post(self, alerts: Sequence[Alert]) -> None:
         if self._postman is None:
             return
-        for alert in alerts:
+        waiting, self._unkept = [*self._unkept, *alerts], []
+        for alert in waiting:
             try:
                 self._postman.post(alert)
             except OSError as error:
-                LOGGER.critical("an alert can't be kept for delivery", extra={"found": str(error)})
+                self._unkept.append(alert)
+                if alert in alerts:
+                    LOGGER.critical("an alert can't be kept for delivery yet", extra={"found": str(error)})
 
     def _clean(self, found: Condition) -> Condition:
         """Without secrets: it is written down as it is told."""
