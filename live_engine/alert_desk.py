@@ -20,6 +20,7 @@ LOGGER = logging.getLogger(__name__)
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
 FLUSH_LOOK_SECONDS = 0.05
+SEND_AGAIN_SECONDS = 1.0
 PAGE_SECONDS = 60.0
 """Between two alerts for pages: what an engine asks for again and again is told together."""
 
@@ -123,9 +124,13 @@ class AlertDesk:
         self._write(replace(self._book, starts=tuple(starts)))
 
     async def send(self) -> None:
-        """Deliver alerts for ever."""
-        if self._postman is not None:
-            await self._postman.run()
+        """Deliver alerts for ever; an error of one time is said, and delivering begins again."""
+        while self._postman is not None:
+            try:
+                await self._postman.run()
+            except Exception:
+                LOGGER.exception("alerts could not be delivered")
+                await asyncio.sleep(SEND_AGAIN_SECONDS)
 
     async def flush(self, seconds: float) -> None:
         """Wait until everything is delivered, or for so long."""

@@ -183,6 +183,20 @@ def test_an_alert_that_could_not_be_kept_goes_out_when_there_is_room_again(place
     assert place.told(1) == [("mode", "HALTED", "raised")]
 
 
+def test_alerts_are_delivered_again_after_an_error_that_nobody_foresaw(place):
+    unreadable = place.account / "outbox" / "1.0-unreadable.json"
+    unreadable.mkdir(parents=True)
+    engine = place.beat()
+    place.watchdog()
+    engine.stdin.write("HALTED\n")
+    engine.stdin.flush()
+    until(lambda: list(unreadable.parent.glob("*.json")) != [unreadable])
+
+    unreadable.rmdir()
+
+    assert place.told(1) == [("mode", "HALTED", "raised")]
+
+
 def test_a_secret_in_what_the_engine_says_is_in_no_alert_file_or_log(place):
     engine = place.beat()
     watchdog = place.watchdog()
