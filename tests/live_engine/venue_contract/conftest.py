@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 
 import pytest
 
@@ -17,8 +19,7 @@ from simulated_venues.dydx.settings import DydxSettings
 from simulated_venues.process import venue_process
 from simulated_venues.process_settings import ProcessSettings
 from tests.live_engine.venue_contract.case import VenueCase
-from tests.live_engine.venue_contract.engine import in_own_loop
-from tests.live_engine.venue_contract.second_life import SecondLife, live_again
+from tests.live_engine.venue_contract.second_life import SecondLife, second_life
 from tests.simulated_venues.conftest import BTC, make_settings
 
 FIRST_LIFE_SECONDS = 100
@@ -123,5 +124,8 @@ def lives_fixture(request, tmp_path_factory):
                 f"first life ended by {first.returncode}: {first.stdout[-3000:]} {first.stderr[-3000:]}"
             )
         seen = json.loads((folder / "seen.json").read_text())
-        second = in_own_loop(lambda loop: live_again(loop, case, folder / "log", seen))
+        # NautilusTrader remembers for a whole process which venues a backtest has simulated, and then reckons their
+        # accounts itself: an engine has a process of its own, and so has this one.
+        with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as process:
+            second = process.submit(second_life, case, folder / "log", seen).result()
         yield Lives(case=case, ended_by=-first.returncode, first=seen, second=second)

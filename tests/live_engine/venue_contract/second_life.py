@@ -9,7 +9,7 @@ from nautilus_trader.model.events import OrderFilled
 from helios_pipeline.core.trading import FundingPayment, VenueFill
 from helios_pipeline.core.venues import VenueAccount
 from tests.live_engine.venue_contract.case import VenueCase
-from tests.live_engine.venue_contract.engine import Engine, running
+from tests.live_engine.venue_contract.engine import Engine, in_own_loop, running
 
 _FAR = (Decimal("1.2"), Decimal("1.3"))
 
@@ -70,6 +70,11 @@ async def sides(engine: Engine) -> Sides:
         nautilus_fills=filled,
         nautilus_cash=engine.nautilus_cash(),
     )
+
+
+def second_life(case: VenueCase, folder: Path, first: dict) -> SecondLife:
+    """`live_again` in a loop of its own."""
+    return in_own_loop(lambda loop: live_again(loop, case, folder, first))
 
 
 async def live_again(loop, case: VenueCase, folder: Path, first: dict) -> SecondLife:
