@@ -1,7 +1,6 @@
 """A real account is flattened at its venue by the command alone, when no engine runs."""
 
 import os
-import subprocess
 from dataclasses import replace
 from decimal import Decimal
 
@@ -19,6 +18,7 @@ from simulated_venues.venue import embedded
 from tests.adapters.dydx.node import BUY, SELL, run, trading
 from tests.helios_home import SMALL, write_settings
 from tests.simulated_venues.conftest import make_settings
+from tests.small_disk import small_disk
 
 SECRET = os.urandom(32).hex()
 
@@ -93,10 +93,7 @@ def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addr
 def test_an_account_is_flattened_though_nothing_can_be_written(run_here, addresses, key, tmp_path):
     home = tmp_path / "home"
     home.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", home], capture_output=True)
-    if mounted.returncode:
-        pytest.skip("may not mount a small file system here")
-    try:
+    with small_disk(home, "1m"):
         held_position(addresses, key, home)
         with pytest.raises(OSError, match="No space left"):
             (home / "rest").write_bytes(bytes(1 << 21))
@@ -107,5 +104,3 @@ def test_an_account_is_flattened_though_nothing_can_be_written(run_here, address
         assert "It is flattened all the same." in outcome.err
         account = DydxAccountReader(addresses, key.address).read(None)
         assert (account.positions, account.open_orders) == ({}, ())
-    finally:
-        subprocess.run(["umount", "-l", home], check=True)

@@ -43,7 +43,7 @@ _LOOK_SECONDS, _NEWS_SECONDS = 0.5, 0.05
 _SILENT_SECONDS, _RENEW_SECONDS = 3.0, 5.0
 _BEHIND_BLOCKS = 5
 """An indexer that is further behind the chain does not know its height: then the validator is asked for it."""
-UNFORESEEN = (KeyError, TypeError, ValueError, ArithmeticError)
+_UNFORESEEN = (KeyError, TypeError, ValueError, ArithmeticError)
 """What reading an answer raises that is none of those that the venue documents."""
 _SAFE_BLOCKS = 2
 """Another machine of the indexer may answer the next question, and be so far behind the first."""
@@ -225,7 +225,7 @@ class AccountFollower:
         except (UnreachableError, VenueError) as error:
             self._pace.asked(time.monotonic())
             self._listener.warn(str(error))
-        except UNFORESEEN as error:
+        except _UNFORESEEN as error:
             self._pace.asked(time.monotonic())
             self._listener.warn(f"dYdX: expected an answer as documented, found {error!r}; it is asked again.")
 
@@ -240,7 +240,7 @@ class AccountFollower:
                 self._see_height(heard.height)
             self.oracle.take(heard.oracle_prices)
             self._hear_account(heard)
-        except (VenueError, *UNFORESEEN) as error:
+        except (VenueError, *_UNFORESEEN) as error:
             self._listener.warn(
                 f"dYdX stream: expected a message as documented, found {error!r}; REST is asked instead."
             )

@@ -64,10 +64,14 @@ def test_answers_that_nobody_foresaw_are_asked_for_again(addresses, key, journal
             odd.update({"height": 0, "fills": 0})
             await session.until(lambda: all(count == times for count in odd.values()))
             await a_round(session)
-            await session.agree(reader)
+            account = await session.agree(reader)
+            assert (account.positions, account.open_orders) == ({}, ())
+            assert len(account.fills) >= 2
 
     monkeypatch.setattr(httpx.Client, "get", get)
     run(scenario)
+
+    assert odd == {"height": times, "fills": times}
 
 
 def test_a_muted_stream_is_replaced_while_blocks_go_on(addresses, key, journal, reader, strike, venue):
@@ -80,7 +84,9 @@ def test_a_muted_stream_is_replaced_while_blocks_go_on(addresses, key, journal, 
             await session.until(lambda: session.client.connections > connections)
             venue.faults.stop(number)
             await a_round(session)
-            await session.agree(reader)
+            account = await session.agree(reader)
+            assert session.client.connections > connections
+            assert (account.positions, account.open_orders) == ({}, ())
 
     run(scenario)
 
@@ -95,7 +101,11 @@ def test_fills_of_the_time_without_a_stream_are_taken_when_it_is_back(addresses,
             strike("disconnect")
             await a_round(session)
             await session.until(lambda: session.client.connections > connections)
-            await session.agree(reader)
+            account = await session.agree(reader)
+            assert len(account.fills) >= 2
+            assert account.positions == {}
+            assert [order.quantity for order in account.open_orders] == [Decimal("0.01")]
+            assert resting.is_open
 
     run(scenario)
 
