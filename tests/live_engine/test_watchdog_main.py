@@ -121,6 +121,12 @@ def say(process, **what):
     process.stdin.flush()
 
 
+def become(engine, word):
+    """Have `beating` say something else of itself."""
+    engine.stdin.write(f"{word}\n")
+    engine.stdin.flush()
+
+
 def asked(process):
     return json.loads(process.stdout.readline())
 
@@ -138,8 +144,7 @@ def test_what_a_living_engine_says_of_itself_is_told_once_and_again_when_it_is_o
     place.watchdog()
 
     for number, word in enumerate(("trader_stopped", "sound", "HALTED", "sound", "stale", "sound"), 1):
-        engine.stdin.write(f"{word}\n")
-        engine.stdin.flush()
+        become(engine, word)
         place.told(number)
 
     assert place.told(6) == [
@@ -155,15 +160,13 @@ def test_what_a_living_engine_says_of_itself_is_told_once_and_again_when_it_is_o
 def test_an_engine_that_asks_for_a_person_is_heard_once_though_the_watchdog_dies(place):
     engine = place.beat()
     watchdog = place.watchdog()
-    engine.stdin.write("paged\n")
-    engine.stdin.flush()
+    become(engine, "paged")
     place.told(1)
     watchdog.kill()
     watchdog.wait()
 
     place.watchdog()
-    engine.stdin.write("HALTED\n")
-    engine.stdin.flush()
+    become(engine, "HALTED")
 
     assert place.told(2) == [("page", "", "happened"), ("mode", "HALTED", "raised")]
 
@@ -173,8 +176,7 @@ def test_an_alert_that_could_not_be_kept_goes_out_when_there_is_room_again(place
     place.watchdog()
     outbox, aside = place.account / "outbox", place.account / "aside"
     outbox.replace(aside)
-    engine.stdin.write("HALTED\n")
-    engine.stdin.flush()
+    become(engine, "HALTED")
     book = place.account / "watchdog.json"
     until(lambda: book.exists() and "HALTED" in book.read_text())
 
@@ -188,8 +190,7 @@ def test_alerts_are_delivered_again_after_an_error_that_nobody_foresaw(place):
     unreadable.mkdir(parents=True)
     engine = place.beat()
     place.watchdog()
-    engine.stdin.write("HALTED\n")
-    engine.stdin.flush()
+    become(engine, "HALTED")
     until(lambda: list(unreadable.parent.glob("*.json")) != [unreadable])
 
     unreadable.rmdir()
@@ -200,8 +201,7 @@ def test_alerts_are_delivered_again_after_an_error_that_nobody_foresaw(place):
 def test_a_secret_in_what_the_engine_says_is_in_no_alert_file_or_log(place):
     engine = place.beat()
     watchdog = place.watchdog()
-    engine.stdin.write("refused\n")
-    engine.stdin.flush()
+    become(engine, "refused")
 
     assert place.told(1) == [("champion_refused", "", "raised")]
     watchdog.terminate()
@@ -315,14 +315,12 @@ def test_engine_and_watchdog_killed_together_each_time_still_end_halted(place):
 def test_a_watchdog_that_is_killed_and_comes_back_tells_nothing_twice_and_forgets_nothing(place):
     engine = place.beat()
     watchdog = place.watchdog()
-    engine.stdin.write("HALTED\n")
-    engine.stdin.flush()
+    become(engine, "HALTED")
     place.told(1)
     watchdog.kill()
     watchdog.wait()
     place.watchdog()
-    engine.stdin.write("sound\n")
-    engine.stdin.flush()
+    become(engine, "sound")
 
     assert place.told(2) == [("mode", "HALTED", "raised"), ("mode", "HALTED", "recovered")]
 
