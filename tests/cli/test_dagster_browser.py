@@ -79,8 +79,11 @@ def test_the_partitions_show_which_months_are_there_and_which_failed(expect_show
 
 def test_a_run_shows_its_steps_and_what_stopped_it(expect_shown, refused):
     page = expect_shown(f"/runs/{refused['runId']}", "Failure", "raw_klines", "bars_15m", "Errored (1)")
+    told = page.get_by_text("1 made, 0 unchanged, 1 left out").first
+    # The page draws the steps first and fills in the log when its events have come.
+    told.wait_for()
 
-    assert "1 made, 0 unchanged, 1 left out" in page.inner_text("body")
+    assert told.is_visible()
 
 
 def test_a_link_to_a_report_opens_it_on_the_same_address(expect_shown, dagster):
