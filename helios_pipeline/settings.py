@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -248,10 +248,12 @@ class ConstraintsSection(Section):
 
 
 class WalkForwardSection(Section):
-    """Lengths of a fold."""
+    """How folds are laid."""
 
+    scheme: Literal["rolling", "anchored"]
     in_sample_days: Annotated[int, Field(ge=60)]
     out_of_sample_days: Annotated[int, Field(ge=1)]
+    purge_bars: Annotated[int, Field(ge=0)]
     embargo_bars: Annotated[int, Field(ge=0)]
 
 
@@ -399,10 +401,10 @@ class Settings(Section):
                     f"live_instruments.{key}: expected each instrument once, found {', '.join(twice)} more than once"
                 )
         longest = max(self.grid.max_holding_bars)
-        if self.walk_forward.embargo_bars < longest:
+        if self.walk_forward.purge_bars < longest:
             raise ValueError(
-                f"walk_forward.embargo_bars: expected at least the longest grid.max_holding_bars ({longest}), "
-                f"found {self.walk_forward.embargo_bars}"
+                f"walk_forward.purge_bars: expected at least the longest grid.max_holding_bars ({longest}), "
+                f"found {self.walk_forward.purge_bars}"
             )
         return self
 

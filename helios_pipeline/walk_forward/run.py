@@ -13,7 +13,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid, parameters_of
 from helios_pipeline.sweep.run import Workers, run_sweep
 from helios_pipeline.sweep.verdict import choose_candidate, score_grid
-from helios_pipeline.walk_forward.folds import Fold, FoldLengths, rolling_folds
+from helios_pipeline.walk_forward.folds import Fold, FoldLengths, lay_folds
 from helios_pipeline.walk_forward.result import (
     DAY_MS,
     Choice,
@@ -25,15 +25,15 @@ from helios_pipeline.walk_forward.result import (
 
 
 def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, start: int, stop: int) -> list[Fold]:
-    """Lay rolling folds over the slots [start, stop), from the first 00:00 UTC on.
+    """Lay folds over the slots [start, stop), from the first 00:00 UTC on.
 
     Raises:
-        SettingsError: too few bars for one fold, or an embargo shorter than the grid's longest holding time.
+        SettingsError: too few bars for one fold, or a purge shorter than the grid's longest holding time.
     """
     opened = inputs.opened_at
     interval = int(opened[1] - opened[0])
     first = start + int(-opened[start] % DAY_MS) // interval
-    return rolling_folds(
+    return lay_folds(
         start=first,
         stop=stop,
         bars_per_day=DAY_MS // interval,
@@ -65,7 +65,7 @@ def run_walk_forward(
         told = _count_on(workers, before=before * grid.size, total=len(folds) * grid.size)
         choice = choose(inputs, grid, fold=fold, constraints=constraints, workers=told)
         results.append(_judge(inputs, fold, choice))
-    return collect_results(inputs, results)
+    return collect_results(inputs, grid.as_values(), results)
 
 
 def choose(inputs: SimulationInputs, grid: Grid, *, fold: Fold, constraints: Constraints, workers: Workers) -> Choice:
@@ -74,10 +74,14 @@ def choose(inputs: SimulationInputs, grid: Grid, *, fold: Fold, constraints: Con
     scored = score_grid(sweep.metrics, grid, constraints)
     passed, row = int(scored["passed"].sum()), choose_candidate(scored)
     if row is None:
-        return Choice(parameters=None, passed=passed, proscore2=math.nan, sharpe=math.nan)
+        return Choice(parameters=None, passed=passed, proscore2=math.nan, sharpe=math.nan, daily_return=math.nan)
     chosen = scored.row(row, named=True)
     return Choice(
-        parameters=parameters_of(chosen), passed=passed, proscore2=chosen["proscore2"], sharpe=chosen["sharpe"]
+        parameters=parameters_of(chosen),
+        passed=passed,
+        proscore2=chosen["proscore2"],
+        sharpe=chosen["sharpe"],
+        daily_return=chosen["sum_r1"] / chosen["days"],
     )
 
 

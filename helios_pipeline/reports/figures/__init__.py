@@ -1,6 +1,7 @@
 """Figures: pure functions from frames to matplotlib figures, for Dagster's UI as PNG and for reports as SVG."""
 
 from helios_pipeline.reports.figures.canvas import to_png, to_svg
+from helios_pipeline.reports.figures.choices import draw_choices
 from helios_pipeline.reports.figures.coverage import draw_coverage
 from helios_pipeline.reports.figures.market import (
     draw_bars,
@@ -19,6 +20,7 @@ from helios_pipeline.reports.figures.rounds import draw_distribution, draw_heat_
 
 __all__ = [
     "draw_bars",
+    "draw_choices",
     "draw_cost_split",
     "draw_coverage",
     "draw_distribution",
