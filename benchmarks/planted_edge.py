@@ -22,10 +22,11 @@ from helios_pipeline.core.records import Window
 from helios_pipeline.data.bars import make_bars
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import Settings, load_settings
+from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.simulation.kernel import evaluate
-from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import parameter_sets
 from simulated_venues.frames import funding_frame, klines_frame, open_interest_frame
 from simulated_venues.market import SimulatedMarket
 
@@ -61,11 +62,11 @@ def market_inputs(settings: Settings, *, seed: int, edge: float, window: Window 
 
 
 def market_metrics(
-    settings: Settings, points: list[ParameterSet], *, seed: int, edge: float, window: Window = YEAR
+    settings: Settings, records: Records, *, seed: int, edge: float, window: Window = YEAR
 ) -> pl.DataFrame:
     """Metrics of every set on one market."""
     inputs = market_inputs(settings, seed=seed, edge=edge, window=window)
-    return evaluate(inputs, points, start=inputs.slot_of(window.first), stop=inputs.slot_of(window.last)).metrics
+    return evaluate(inputs, records, start=inputs.slot_of(window.first), stop=inputs.slot_of(window.last)).metrics
 
 
 def passing(metrics: pl.DataFrame, settings: Settings) -> pl.Series:
@@ -79,23 +80,24 @@ def passing(metrics: pl.DataFrame, settings: Settings) -> pl.Series:
     ).to_series()
 
 
-def report(settings: Settings, points: list[ParameterSet], edge: float, choose: int, measure: int) -> None:
+def report(settings: Settings, records: Records, edge: float, choose: int, measure: int) -> None:
     """Print what one edge is worth."""
     began = time.perf_counter()
-    chosen_on = [market_metrics(settings, points, seed=10_000 + k, edge=edge) for k in range(choose)]
-    measured_on = [market_metrics(settings, points, seed=20_000 + k, edge=edge) for k in range(measure)]
+    chosen_on = [market_metrics(settings, records, seed=10_000 + k, edge=edge) for k in range(choose)]
+    measured_on = [market_metrics(settings, records, seed=20_000 + k, edge=edge) for k in range(measure)]
     best = int(np.nanargmax(np.nanmean([m["sharpe"].to_numpy() for m in chosen_on], axis=0)))
     rows = pl.concat([m[best] for m in measured_on])
     sharpes = rows["sharpe"].to_numpy()
     winners = [float(m["sharpe"].fill_nan(-9.0).max()) for m in measured_on]  # type: ignore[arg-type]
+    point = parameter_sets(records[best : best + 1])[0]
     passed = [int(passing(m, settings).sum()) for m in measured_on]
     print(
         f"edge {edge}: true net Sharpe {sharpes.mean():.2f} ± {sharpes.std(ddof=1) / np.sqrt(measure):.2f} "
-        f"(standard error, {measure} independent years) of the set chosen on {choose} others:\n  {points[best]}\n"
+        f"(standard error, {measure} independent years) of the set chosen on {choose} others:\n  {point}\n"
         f"  a year: {rows['round_trips'].mean():.0f} round trips, win rate {rows['win_rate'].mean():.2f}, net return "
         f"{rows['net_return'].mean():.2f}, drawdown {rows['max_drawdown'].mean():.3f} (worst "
         f"{rows['max_drawdown'].min():.3f}), exposure {rows['exposure'].mean():.2f}\n"
-        f"  of {len(points)} sets {np.mean(passed):.0f} pass the constraints in a year (fewest {min(passed)}, most "
+        f"  of {len(records)} sets {np.mean(passed):.0f} pass the constraints in a year (fewest {min(passed)}, most "
         f"{max(passed)}); best in sample: Sharpe {np.mean(winners):.2f} ({min(winners):.2f} to {max(winners):.2f})\n"
         f"  {time.perf_counter() - began:.1f} s",
         flush=True,
@@ -110,9 +112,9 @@ def main() -> None:
     arguments.add_argument("--measure", type=int, default=24)
     given = arguments.parse_args()
     settings = load_settings(given.config, {})
-    points = Grid.from_values(settings.grid.model_dump()).points()
+    records = Grid.from_values(settings.grid.model_dump()).records()
     for edge in given.edge or [0.0, settings.simulated_market.edge]:
-        report(settings, points, edge, given.choose, given.measure)
+        report(settings, records, edge, given.choose, given.measure)
 
 
 if __name__ == "__main__":
