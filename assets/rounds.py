@@ -122,7 +122,7 @@ def market_data_versions(research: Research, plan: RoundPlan, last: datetime) ->
 
 def load_inputs(research: Research, plan: RoundPlan, window: Window) -> SimulationInputs:
     """Load the markets up to a window's end; earlier bars warm its features, later ones are not even read."""
-    frames = {asset: _load(research, plan, asset, window.last) for asset in MARKET_DATA}
+    frames = {asset: load_frames(research, plan, asset, window.last) for asset in MARKET_DATA}
     return build_inputs(
         plan.context.instruments,
         frames["bars_15m"],
@@ -136,7 +136,8 @@ def load_inputs(research: Research, plan: RoundPlan, window: Window) -> Simulati
     )
 
 
-def _load(research: Research, plan: RoundPlan, asset: str, last: datetime) -> Mapping[str, pl.DataFrame]:
+def load_frames(research: Research, plan: RoundPlan, asset: str, last: datetime) -> Mapping[str, pl.DataFrame]:
+    """One of `MARKET_DATA` by instrument, up to an instant; settlements of that instant included."""
     stamp = "settled_at" if asset == "raw_funding_rates" else "opened_at"
     months = [month for month in plan.months if month_start(month) < last]
     return {

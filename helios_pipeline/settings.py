@@ -238,6 +238,14 @@ class GridSection(Section):
     stop_atr: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 
+class SearchSection(Section):
+    """How a round chooses its sets from the region that the grid spans."""
+
+    sampler: Literal["grid", "random", "sobol", "optuna"]
+    sets: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class ConstraintsSection(Section):
     """What a parameter set must reach in sample."""
 
@@ -255,6 +263,19 @@ class WalkForwardSection(Section):
     out_of_sample_days: Annotated[int, Field(ge=1)]
     purge_bars: Annotated[int, Field(ge=0)]
     embargo_bars: Annotated[int, Field(ge=0)]
+
+
+class BiasSection(Section):
+    """How a round is checked for self-deception."""
+
+    sets: Annotated[int, Field(ge=1)]
+    cuts: Annotated[int, Field(ge=1)]
+    cost_factors: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    survived_cost_factor: Annotated[float, Field(gt=0)]
+    late_bars: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    shuffles: Annotated[int, Field(ge=1)]
+    shuffled_sets: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0)]
 
 
 class GatesSection(Section):
@@ -366,8 +387,10 @@ class Settings(Section):
     checks: ChecksSection
     limits: LimitsSection
     grid: GridSection
+    search: SearchSection
     constraints: ConstraintsSection
     walk_forward: WalkForwardSection
+    bias: BiasSection
     gates: GatesSection
     holdout: HoldoutSection
     promotion: PromotionSection

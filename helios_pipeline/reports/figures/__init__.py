@@ -1,5 +1,6 @@
 """Figures: pure functions from frames to matplotlib figures, for Dagster's UI as PNG and for reports as SVG."""
 
+from helios_pipeline.reports.figures.bias import draw_control, draw_reruns, draw_stress
 from helios_pipeline.reports.figures.canvas import to_png, to_svg
 from helios_pipeline.reports.figures.choices import draw_choices
 from helios_pipeline.reports.figures.coverage import draw_coverage
@@ -21,6 +22,7 @@ from helios_pipeline.reports.figures.rounds import draw_distribution, draw_heat_
 __all__ = [
     "draw_bars",
     "draw_choices",
+    "draw_control",
     "draw_cost_split",
     "draw_coverage",
     "draw_distribution",
@@ -33,7 +35,9 @@ __all__ = [
     "draw_klines",
     "draw_monthly_returns",
     "draw_open_interest",
+    "draw_reruns",
     "draw_sensitivity",
+    "draw_stress",
     "to_png",
     "to_svg",
 ]
