@@ -179,9 +179,7 @@ def _trials_on(research: Research, plan: RoundPlan, window: Window) -> int:
 def _overfitting(research: Research, plan: RoundPlan, result: RoundResult) -> PboResult | None:
     ids = [instrument.instrument_id for instrument in plan.context.instruments]
     keys, recorded = LedgerStore(research.database()).blocks(research.market_data, ids, plan.window, PBO_ROUND_TRIPS)
-    blocks = blocks_in_force(
-        dict(zip(keys, recorded, strict=True)), result, plan.context, min_round_trips=PBO_ROUND_TRIPS
-    )
+    blocks = blocks_in_force(keys, recorded, result, plan.context, min_round_trips=PBO_ROUND_TRIPS)
     return pbo(blocks) if len(blocks) >= 2 else None
 
 

@@ -10,8 +10,9 @@ from assets.columns import column_schema
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import picture, rows_table
 from assets.research import Research
+from assets.round_run import CHUNK_SIZE
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
-from assets.sweep import CHUNK_SIZE, sweep_results
+from assets.sweep import sweep_results
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.version import content_version
 from helios_pipeline.reports.figures import draw_choices, draw_equity, draw_folds
