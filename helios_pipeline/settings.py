@@ -105,6 +105,7 @@ class ResearchSection(Section):
     last_month: Annotated[Month, Field(alias="to")]
     initial_equity_quote: Positive
     workers: Annotated[int, Field(ge=0)]
+    backtest_memory_mb: Annotated[int, Field(ge=100)]
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:

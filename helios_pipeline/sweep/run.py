@@ -168,7 +168,7 @@ class Task:
         self._inputs, self._records, self._chunks = inputs, records, chunks
         self._span, self._shared = span, shared
         self._pickled = b"" if shared else pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
-        self._key = _key(self._pickled)
+        self._key = inputs_key(self._pickled)
 
     def run(self, number: int) -> Evaluation:
         """Evaluate a chunk in this thread."""
@@ -220,7 +220,7 @@ def open_pool(inputs: SimulationInputs, workers: int) -> Iterator[ProcessPoolExe
         max_workers=workers or None,
         mp_context=context,
         initializer=_start_worker,
-        initargs=(_key(pickled), pickled),
+        initargs=(inputs_key(pickled), pickled),
     )
     try:
         yield executor
@@ -229,11 +229,16 @@ def open_pool(inputs: SimulationInputs, workers: int) -> Iterator[ProcessPoolExe
 
 
 def _start_worker(key: str, pickled: bytes) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     hold_inputs(key, pickled)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
+    """In a worker: end when the process that started it does, however it dies."""
+    threading.Thread(target=_await_parent, daemon=True).start()
+
+
+def _await_parent() -> None:
     # A worker holds both ends of its task queue, so it would wait for ever after a parent that was killed.
     parent = parent_process()
     if parent is not None:
@@ -241,5 +246,5 @@ def _end_with_parent() -> None:
         signal.raise_signal(signal.SIGKILL)
 
 
-def _key(pickled: bytes) -> str:
+def inputs_key(pickled: bytes) -> str:
     return hashlib.sha256(pickled).hexdigest()
