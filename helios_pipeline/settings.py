@@ -291,6 +291,16 @@ class GatesSection(Section):
     agreement_sets: Annotated[int, Field(ge=1)]
 
 
+class StatisticsSection(Section):
+    """How the statistics beside the gates are drawn."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    draws: Annotated[int, Field(ge=100)]
+    clustered_sets: Annotated[int, Field(ge=4)]
+    cluster_starts: Annotated[int, Field(ge=1)]
+    seed: int
+
+
 class HoldoutSection(Section):
     """The bars used once at the end, and the test on them."""
 
@@ -393,6 +403,7 @@ class Settings(Section):
     walk_forward: WalkForwardSection
     bias: BiasSection
     gates: GatesSection
+    statistics: StatisticsSection
     holdout: HoldoutSection
     promotion: PromotionSection
     keys: KeysSection
