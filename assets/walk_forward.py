@@ -46,7 +46,9 @@ def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
             chunk_size=CHUNK_SIZE,
             progress=lambda done, total: research.progress("walk_forward_report", done, total),
         )
-        return run_walk_forward(inputs, plan.grid, folds=folds, constraints=plan.constraints, workers=workers)
+        return run_walk_forward(
+            inputs, plan.grid, plan.search, folds=folds, constraints=plan.constraints, workers=workers
+        )
 
 
 @dg.asset(

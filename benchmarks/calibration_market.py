@@ -26,6 +26,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.rounds import RoundResult, judge_round
 from helios_pipeline.sweep.run import Workers, run_sweep
+from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 
@@ -108,7 +109,8 @@ def search(settings: Settings, inputs: SimulationInputs) -> tuple[RoundResult, E
     sweep = run_sweep(inputs, grid, start=start, stop=stop, workers=ALONE)
     result = judge_round("calibration", sweep, grid=grid, window=SEARCHED, constraints=constraints)
     folds = plan_folds(inputs, grid, FoldLengths(**settings.walk_forward.model_dump()), start=start, stop=stop)
-    walk_forward = run_walk_forward(inputs, grid, folds=folds, constraints=constraints, workers=ALONE)
+    every_point = Search(sampler="grid", sets=grid.size, seed=0)
+    walk_forward = run_walk_forward(inputs, grid, every_point, folds=folds, constraints=constraints, workers=ALONE)
     traded = result.blocks[(result.metrics["round_trips"] >= PBO_ROUND_TRIPS).to_numpy()]
     evidence = gather_evidence(
         result,

@@ -114,13 +114,16 @@ class WalkForwardResult:
         }
 
 
-def collect_results(inputs: SimulationInputs, axes: Axes, results: list[FoldResult]) -> WalkForwardResult:
+def collect_results(
+    inputs: SimulationInputs, axes: Axes, results: list[FoldResult], *, sampled: bool
+) -> WalkForwardResult:
     """Stitch the folds' out-of-sample days in order, and sum up.
 
     Args:
         inputs: the markets the folds were cut from.
         axes: parameter → the values that were on offer in every fold.
         results: one or more, in order.
+        sampled: whether sets lay between those values.
     """
     equity = _stitch(inputs, results)
     days = equity["daily_return"].to_numpy()
@@ -128,7 +131,7 @@ def collect_results(inputs: SimulationInputs, axes: Axes, results: list[FoldResu
         summary=_summarise(results, days),
         efficiency=_ratio(float(days.mean()), _mean_of_choices(results, "daily_return")),
         folds=_fold_frame(inputs, results),
-        stability=parameter_stability(axes, [result.choice.parameters for result in results]),
+        stability=parameter_stability(axes, [result.choice.parameters for result in results], sampled=sampled),
         equity=equity,
     )
 

@@ -14,6 +14,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 from tests.generated_market import BARS_PER_DAY, BTC, FIRST, make_bars, make_inputs
@@ -28,6 +29,7 @@ GRID = Grid(
     cooldown_bars=(0,),
     stop_atr=(0.0, 3.0),
 )
+WHOLE_GRID = Search(sampler="grid", sets=GRID.size, seed=0)
 LENGTHS = FoldLengths(scheme="rolling", in_sample_days=60, purge_bars=48, embargo_bars=0, out_of_sample_days=25)
 CONSTRAINTS = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
 
@@ -46,10 +48,18 @@ def inputs(bars):
     return inputs_of(bars)
 
 
-def walk(inputs, constraints=CONSTRAINTS, executor=None, progress=lambda done, total: None, lengths=LENGTHS):
+def walk(
+    inputs,
+    constraints=CONSTRAINTS,
+    executor=None,
+    progress=lambda done, total: None,
+    lengths=LENGTHS,
+    search=WHOLE_GRID,
+):
     return run_walk_forward(
         inputs,
         GRID,
+        search,
         folds=folds_of(inputs, lengths),
         constraints=constraints,
         workers=Workers(executor=executor, chunk_size=11, progress=progress),
@@ -150,6 +160,21 @@ def test_stability_lists_what_each_fold_chose_of_every_parameter_on_offer(result
     names = [name for name, values in GRID.as_values().items() if len(values) > 1]
     assert result.stability["parameter"].to_list() == names
     assert result.stability["chosen"].to_list() == [len({point[name] for point in chosen}) for name in names]
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "optuna"])
+def test_a_sampled_round_searches_anew_in_every_fold(inputs, sampler):
+    told = []
+    search = Search(sampler=sampler, sets=40, seed=3)
+
+    sampled = walk(inputs, search=search, progress=lambda *at: told.append(at))
+
+    assert sampled.folds["parameters"].null_count() == 0
+    assert told[-1] == (3 * 40, 3 * 40)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    chosen = [json.loads(text)["entry_z"] for text in sampled.folds["parameters"]]
+    assert all(1.0 <= value <= 2.0 for value in chosen)
+    assert not set(chosen) <= set(GRID.entry_z)
 
 
 def shaken(bars, first_slot):

@@ -19,9 +19,9 @@ POINT = ParameterSet(
 AXES = {"lookback_bars": [10, 20, 40, 80], "entry_z": [2.0]}
 
 
-def stability_of(lookbacks):
+def stability_of(lookbacks, sampled=False):
     choices = [None if lookback is None else replace(POINT, lookback_bars=lookback) for lookback in lookbacks]
-    (row,) = parameter_stability(AXES, choices).to_dicts()
+    (row,) = parameter_stability(AXES, choices, sampled=sampled).to_dicts()
     return row
 
 
@@ -60,4 +60,14 @@ def test_too_few_choices_have_no_stability(lookbacks):
 
 
 def test_parameters_with_one_value_are_left_out():
-    assert parameter_stability({"entry_z": [2.0]}, [POINT]).is_empty()
+    assert parameter_stability({"entry_z": [2.0]}, [POINT], sampled=False).is_empty()
+
+
+def test_choices_between_the_values_step_by_parts_of_the_axis():
+    random = np.random.default_rng(2)
+    row = stability_of([10, 15, 60], sampled=True)
+
+    assert row["mean_step"] == pytest.approx((0.5 + 2.0) / 2)
+    # Places on the axis, each as likely as the next, are as far apart as chance has it.
+    places = np.interp(random.uniform(0, 3, 20_000), range(4), AXES["lookback_bars"])
+    assert abs(stability_of(places.tolist(), sampled=True)["stability"]) < 0.02

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from helios_pipeline.reports.figures.canvas import (
     ABOVE,
     BELOW,
@@ -54,7 +56,7 @@ def draw_choices(axes: Mapping[str, Sequence[float]], choices: Sequence[Mapping[
     for row, (name, values) in enumerate(rows.items()):
         for column, choice in enumerate(choices):
             # From −1 for the lowest value to 1 for the highest.
-            at = None if choice is None else 2.0 * values.index(choice[name]) / (len(values) - 1) - 1.0
+            at = None if choice is None else float(np.interp(choice[name], values, np.linspace(-1.0, 1.0, len(values))))
             place = ((column + 0.02, column + 0.98), (row + 0.96, row + 0.04))
             draw_rectangles(panel, *place, EMPTY if at is None else shade(at, 1.0))
             if choice is not None and at is not None:
