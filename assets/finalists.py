@@ -15,11 +15,11 @@ from helios_pipeline.sweep.grid import parameters_of
 from helios_pipeline.sweep.rounds import RoundResult
 from helios_pipeline.sweep.run import end_with_parent
 
-PROCESS_BYTES = 500_000_000
-"""What a process takes that has loaded both engines."""
+PROCESS_BYTES = 600_000_000
+"""What a process takes that has loaded both engines: 575 MB were measured."""
 
-SLOT_BYTES = 2_000
-"""What a market's slot adds: its quotes and bar as NautilusTrader's objects, and what the engine keeps of them."""
+SLOT_BYTES = 1_500
+"""What a market's slot adds, its quotes and bar as NautilusTrader's objects among it: 820 bytes were measured."""
 
 MEGABYTE = 1_000_000
 
