@@ -3,7 +3,7 @@ PYTHON := $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 # Soaks, and parts of benchmarks.
-NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market live_equals_history live_soak live_kills live_memory bare_node wire_meter
+NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market sweep_kills live_equals_history live_soak live_kills live_memory bare_node wire_meter
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint soak bench bench-sweep calibration browser screenshots lock clean
