@@ -32,11 +32,11 @@ class SearchPrice:
         luck, required = ([_figure(value) for value in pair] for pair in (self.luck, self.required))
         if self.trials == 0:
             return (
-                f"This round makes {self.more:,} trials on {self.days:,} days: noise will score {luck[1]}, and a "
+                f"This round makes up to {self.more:,} trials on {self.days:,} days: noise will score {luck[1]}, and a "
                 f"Sharpe of {required[1]} will be required."
             )
         return (
-            f"This round takes the ledger of these {self.days:,} days from {self.trials:,} to "
+            f"This round takes the ledger of these {self.days:,} days from {self.trials:,} to up to "
             f"{self.trials + self.more:,} trials: noise will then score {luck[1]} ({luck[0]} now), and a Sharpe of "
             f"{required[1]} ({required[0]} now) will be required."
         )

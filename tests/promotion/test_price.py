@@ -41,11 +41,11 @@ def test_sets_that_the_ledger_knows_cost_nothing() -> None:
 
 def test_the_price_is_said_in_a_sentence() -> None:
     assert priced().sentence() == (
-        "This round takes the ledger of these 457 days from 1,440 to 22,176 trials: noise will then score 3.62 "
+        "This round takes the ledger of these 457 days from 1,440 to up to 22,176 trials: noise will then score 3.62 "
         "(3.00 now), and a Sharpe of 5.12 (4.50 now) will be required."
     )
     assert priced(trials=0, more=1440).sentence() == (
-        "This round makes 1,440 trials on 457 days: noise will score 3.00, and a Sharpe of 4.50 will be required."
+        "This round makes up to 1,440 trials on 457 days: noise will score 3.00, and a Sharpe of 4.50 will be required."
     )
 
 
