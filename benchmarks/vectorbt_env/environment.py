@@ -21,7 +21,7 @@ def make_environment() -> str:
     print(f"making {VENV} (about 650 MB)", flush=True)
     uv = find_uv()
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", find_interpreter(uv), str(VENV)], check=True)
-    sync = [uv, "pip", "sync", "--quiet", "--require-hashes", "--no-build", "--python", python, str(LOCK)]
-    subprocess.run(sync, check=True)
+    sync = [uv, "pip", "sync", "--quiet", "--compile-bytecode", "--require-hashes", "--no-build", "--python", python]
+    subprocess.run([*sync, str(LOCK)], check=True)
     STAMP.write_text(wanted)
     return python

@@ -5,7 +5,7 @@
 FOLDER holds `market.npz` (`open` and `close` of every bar, `first`: the first bar that may be traded, `bars_per_day`,
 `lot`, `notional`, `fee`, `cash`) and `sets.npy` (lookback, entry z, exit z). ENGINE is numba or rust. COLUMNS sets are
 simulated at once. Writes `ENGINE.npz`: four metrics per set, and every order; prints one line of JSON with the
-processor seconds of all sets, after a run that compiles, and the peak memory of the process.
+processor seconds of all sets, in a second run that compiles nothing, and the peak memory of the process.
 
 The simulation has a row for each traded bar, filled at its open, and one more that closes what is left at the last
 close. A signal is known at a bar's close, so it stands in the row of the bar after it.
@@ -105,7 +105,7 @@ def main() -> None:
                 orders.append(records)
         return metrics, np.concatenate(orders)
 
-    run(np.arange(min(2, len(sets))))  # compiles, or loads what was compiled
+    run(np.arange(len(sets)))  # compiles, or loads what was compiled, for every shape that occurs
     began = time.process_time()
     metrics, orders = run(np.arange(len(sets)))
     seconds = time.process_time() - began
