@@ -14,12 +14,12 @@ from assets.pictures import picture, rows_table
 from assets.research import Research
 from assets.round_run import chunks_of, run_round
 from assets.rounds import RoundPlan, market_data_versions, plan_named_round
+from assets.search_statistics import count_trials, price_of_round
 from assets.sweep_chunks import block_column, blocks_of
-from helios_pipeline.adapters.postgres.ledger import LedgerStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
 from helios_pipeline.reports.figures import draw_distribution, draw_heat_map
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.narrowing import propose_next_grid
@@ -116,10 +116,12 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             research.progress("sweep_results", done, total)
             pace(done, total)
 
+        price = price_of_round(research, plan)
+        if price is not None:
+            context.log.info(price.sentence())
         result = run_round(research, plan, version, tell)
         summary = store_round(research, plan, result, version)
-        ids = [instrument.instrument_id for instrument in plan.context.instruments]
-        trials = LedgerStore(research.database()).count_trials(research.market_data, ids, plan.window)
+        trials = count_trials(research, plan, plan.window)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
@@ -128,6 +130,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             **_pictures(research, result, trials),
             "best_sets": _best_sets(result),
             "trials": trials,
+            "best_sharpe": _best_sharpe(result, trials),
             "passed": summary["passed"],
             "failed": dg.MetadataValue.json(summary["failed"]),
             "best": dg.MetadataValue.json(summary["best"]),
@@ -151,6 +154,11 @@ def _pictures(research: Research, result: RoundResult, trials: int) -> dict[str,
         words = f"Sharpe ratio, {names[1]} against {names[0]}"
         shown["heat_map"] = picture(research, f"{where}/heat_map", draw_heat_map(metrics, names[0], names[1]), words)
     return shown
+
+
+def _best_sharpe(result: RoundResult, trials: int) -> str:
+    best = result.metrics.row(result.best, named=True)
+    return beside_luck(best["sharpe"], trials=trials, days=int(best["days"]))
 
 
 def _best_sets(result: RoundResult) -> dg.TableMetadataValue:

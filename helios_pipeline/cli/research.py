@@ -121,7 +121,7 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False) -> b
 
         with open_instance(settings, database.urls.dagster) as instance:
             out.print(f"Market data: {given.market_data}. {database.describe}.", highlight=False)
-            for outcome in run_steps(given, instance, steps):
+            for outcome in run_steps(given, instance, steps, announce=lambda step: _price(given, step)):
                 bars.clear()
                 _say(outcome.step, outcome.made, outcome.unchanged, outcome.seconds)
         progress.stop()
@@ -135,6 +135,15 @@ def _command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its s
         run(settings_of(instruments, first, last), steps, refresh=refresh)
 
     return command
+
+
+def _price(given: "Research", step: str) -> None:
+    """Say what a round costs in Sharpe ratio while it can still be stopped."""
+    if step == "sweep_results":
+        from assets.rounds import plan_round
+        from helios_pipeline.cli.report import show_price
+
+        show_price(given, plan_round(given))
 
 
 def _say(step: str, made: int, unchanged: int, seconds: float) -> None:

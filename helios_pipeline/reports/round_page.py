@@ -12,6 +12,7 @@ from helios_pipeline.core.records import Costs, Instrument, Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
 from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.promotion.search_statistics import Statistic
 from helios_pipeline.reports.costs import cost_rows, split_costs
 from helios_pipeline.reports.figures import (
     draw_cost_split,
@@ -23,7 +24,7 @@ from helios_pipeline.reports.figures import (
     draw_monthly_returns,
     draw_sensitivity,
 )
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 from helios_pipeline.reports.page import (
     Facts,
     Items,
@@ -128,6 +129,7 @@ class RoundReport:
         finalists: one row per finalist that was compared.
         gates: before the holdout, as they stand now.
         hurdle: what window and ledger ask of a Sharpe ratio.
+        statistics: beside the gates, of the set that is shown.
         decision: the newest on record; None if nothing was decided.
         input_versions: name → version of what the report is made from.
         version: of the report.
@@ -150,6 +152,7 @@ class RoundReport:
     finalists: Sequence[Mapping[str, object]]
     gates: tuple[GateResult, ...]
     hurdle: Hurdle
+    statistics: tuple[Statistic, ...]
     decision: RecordedDecision | None
     input_versions: Mapping[str, str]
     version: str
@@ -221,6 +224,13 @@ def gates_table(gates: Sequence[GateResult]) -> Table:
     return table_of([{shown: getattr(row, name) for name, shown in names.items()} for row in gate_rows(gates)])
 
 
+def statistics_table(statistics: Sequence[Statistic]) -> Table:
+    """What is shown beside the gates and refuses nothing."""
+    names = {"statistic": "name", "found": "found", "what it means": "meaning"}
+    rows = [{shown: getattr(row, name) for shown, name in names.items()} for row in statistics]
+    return table_of(rows, caption="shown beside the gates; none of these refuses")
+
+
 def _outcome(summary: str) -> str:
     """A decision's summary without its first word, which stands before it already."""
     rest = summary.partition(": ")[2]
@@ -252,6 +262,8 @@ def _set(report: RoundReport) -> Section:
     best = report.summary["best"]
     parameters = tuple((name, f"{value:g}") for name, value in best["parameters"].items())
     figures = tuple((words(name), show(best["metrics"][name], form)) for name, form in METRIC_FORMS.items())
+    beside = beside_luck(best["metrics"]["sharpe"], trials=report.hurdle.trials, days=report.hurdle.days)
+    figures = tuple((name, beside if name == "sharpe" else value) for name, value in figures)
     constraints = [
         {"constraint": words(name), "sets_that_failed": count, "of": report.summary["sets"]}
         for name, count in report.summary["failed"].items()
@@ -312,6 +324,7 @@ def _luck(report: RoundReport) -> Section:
                 f"The best of {hurdle.trials:,} sets without any skill would be expected to show a Sharpe of "
                 f"{luck:.2f} on these {hurdle.days:,} days. {hurdle.sentence()}"
             ),
+            statistics_table(report.statistics),
         ),
     )
 
