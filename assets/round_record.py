@@ -11,6 +11,7 @@ from assets.rounds import RoundPlan, load_inputs
 from assets.search_statistics import interval_of
 from assets.sweep import load_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
+from helios_pipeline.adapters.postgres.round_history import RoundHistory
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.selection import GateResult, Gates
@@ -72,6 +73,7 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
         gates=judge_gates(evidence, constraints=plan.constraints, gates=gates, hurdle=hurdle),
         hurdle=hurdle,
         statistics=search_statistics(evidence, hurdle, interval_of(research, simulation.daily_returns)),
+        rounds=tuple(RoundHistory(research.database()).until(plan.name)),
         decision=_recorded(research, plan),
         input_versions=versions,
         version=round_report_version(research, plan),

@@ -22,7 +22,7 @@ from helios_pipeline.sweep.points import chunk_rows, points_frame
 from helios_pipeline.sweep.rounds import RoundResult, judge_round
 from helios_pipeline.sweep.run import Progress, Sweep, Workers, iter_chunks, open_pool
 from helios_pipeline.sweep.samplers import batches
-from helios_pipeline.sweep.search import Batches, Search
+from helios_pipeline.sweep.search import Batches
 
 CHUNK_SIZE = 512
 """Sets in one task: some tenths of a second of work, so that price scores are shared and progress still moves."""
@@ -70,7 +70,9 @@ def run_round(research: Research, plan: RoundPlan, version: str, progress: Progr
         records, evaluation = _evaluate_batches(given)
     metrics = pl.concat([points_frame(records), evaluation.metrics], how="horizontal")
     sweep = Sweep(metrics=metrics, blocks=evaluation.blocks)
-    return judge_round(plan.name, sweep, grid=plan.grid, window=plan.window, constraints=plan.constraints)
+    return judge_round(
+        plan.name, sweep, grid=plan.grid, window=plan.window, constraints=plan.constraints, search=plan.search
+    )
 
 
 def chunks_of(research: Research, plan: RoundPlan, version: str) -> SweepChunks:
@@ -80,9 +82,10 @@ def chunks_of(research: Research, plan: RoundPlan, version: str) -> SweepChunks:
 
 def _evaluate_batches(given: _Given) -> tuple[Records, Evaluation]:
     """Every set of the round; a batch may depend on the results of those before it."""
-    sets = given.plan.grid.size
+    search = given.plan.search
+    sets = search.sets if search.sampled else given.plan.grid.size
     whole = Evaluation(rows=np.empty((sets, len(METRICS))), blocks=np.empty((sets, BLOCKS, 3)))
-    proposing = batches(given.plan.grid, Search(sampler="grid", sets=sets, seed=0))
+    proposing = batches(given.plan.grid, search)
     batch: Records | None = next(proposing)
     seen: list[Records] = []
     chunks = done = 0

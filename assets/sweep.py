@@ -52,7 +52,7 @@ def store_round(research: Research, plan: RoundPlan, result: RoundResult, versio
             market_data=research.market_data,
             instruments=[instrument.instrument_id for instrument in plan.context.instruments],
             window=plan.window,
-            grid={"values": summary["grid"], "next_round": summary["next_round"]},
+            grid={"values": summary["grid"], "search": summary["search"], "next_round": summary["next_round"]},
             sets=summary["sets"],
             passed=summary["passed"],
             best=summary["best"],
@@ -81,7 +81,7 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
     """
     frame = research.lake.read_named("sweep_results", plan.name)
     metrics, blocks = frame.drop("blocks"), blocks_of(frame)
-    best = research.lake.facts_named("sweep_results", plan.name)["best_row"]
+    facts: dict[str, Any] = research.lake.facts_named("sweep_results", plan.name)
     return RoundResult(
         name=plan.name,
         grid=plan.grid,
@@ -89,7 +89,9 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
         constraints=plan.constraints,
         metrics=metrics,
         blocks=blocks,
-        best=int(str(best)),
+        best=facts["best_row"],
+        search=plan.search,
+        warnings=tuple(facts["warnings"]),
     )
 
 
@@ -134,7 +136,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             "passed": summary["passed"],
             "failed": dg.MetadataValue.json(summary["failed"]),
             "best": dg.MetadataValue.json(summary["best"]),
-            "edge_warnings": dg.MetadataValue.json(summary["edge_warnings"]),
+            "warnings": dg.MetadataValue.json(summary["warnings"]),
             "next_round": dg.MetadataValue.json(summary["next_round"]),
             "window": dg.MetadataValue.json(summary["window"]),
         },

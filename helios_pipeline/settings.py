@@ -448,6 +448,10 @@ class Settings(Section):
         """The folder of everything Helios keeps, absolute."""
         return self.paths.home
 
+    def lake_folder(self, market_data: str) -> Path:
+        """Where frames of a market are kept."""
+        return self.home / "lake" / market_data.replace(" ", "-")
+
     @property
     def instrument_records(self) -> tuple[Instrument, ...]:
         """The researched instruments, sorted by id."""

@@ -77,8 +77,8 @@ def show_round(research: Research, plan: RoundPlan) -> None:
     shown.add_row("candidate" if facts["has_candidate"] else "best set", parameters)
     trials, days = count_trials(research, plan, plan.window), best["metrics"]["days"]
     shown.add_row("", _metrics(best["metrics"], beside_luck(best["metrics"]["sharpe"], trials=trials, days=days)))
-    for warning in facts["edge_warnings"]:
-        shown.add_row("edge", warning)
+    for warning in facts["warnings"]:
+        shown.add_row("warning", warning)
     shown.add_row("next round", facts["next_round"]["reason"])
     out.print(shown)
 

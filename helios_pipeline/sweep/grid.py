@@ -126,19 +126,6 @@ class Grid:
             found[:, column] = flat[at + stride]
         return found
 
-    def edges(self, index: int) -> dict[str, str]:
-        """Parameters of a point that stand on the grid's edge: name → `lowest` or `highest`.
-
-        Parameters with one value have no edge to stand on; nor is a floor of `FLOORS` one.
-        """
-        found = {}
-        for name, at, values in zip(PARAMETER_NAMES, self.coordinates()[index], self.as_values().values(), strict=True):
-            if len(values) > 1 and at == len(values) - 1:
-                found[name] = "highest"
-            elif len(values) > 1 and at == 0 and values[0] != FLOORS.get(name):
-                found[name] = "lowest"
-        return found
-
     def _allowed(self) -> NDArray[np.bool_]:
         entry, exit_ = np.array(self.entry_z)[:, None], np.array(self.exit_z)[None, :]
         pairs = (-entry < exit_) & (exit_ < entry)

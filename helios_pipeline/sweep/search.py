@@ -41,6 +41,10 @@ class Search:
         return self.sampler != "grid"
 
 
+EVERY_POINT = Search(sampler="grid", sets=0, seed=0)
+"""The search of a grid, for which neither sets nor seed are used."""
+
+
 def is_defined(records: Records) -> NDArray[np.bool_]:
     """Which records the signal defines: -entry_z < exit_z < entry_z."""
     return np.asarray(np.abs(records["exit_z"]) < records["entry_z"])

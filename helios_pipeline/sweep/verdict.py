@@ -7,7 +7,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.points import records_from
 from helios_pipeline.sweep.proscore import pro_scores
 from helios_pipeline.sweep.spelling import canonical_texts
@@ -46,10 +45,16 @@ def failure_counts(judged: pl.DataFrame, constraints: Constraints) -> dict[str, 
     return {name: missed[name] for name in constraints.limits()}
 
 
-def score_grid(metrics: pl.DataFrame, grid: Grid, constraints: Constraints) -> pl.DataFrame:
-    """Add the verdict and `proscore2` to the metrics of every point of a grid, in the grid's order."""
+def score_sets(metrics: pl.DataFrame, neighbours: NDArray[np.int64], constraints: Constraints) -> pl.DataFrame:
+    """Add the verdict and `proscore2` to the metrics of a round's sets.
+
+    Args:
+        metrics: one row per set.
+        neighbours: as `neighbours_of`, -1 for none.
+        constraints: what a set must reach in sample.
+    """
     judged = judge_sets(metrics, constraints)
-    return judged.with_columns(pl.Series("proscore2", pro_scores(metrics, grid.neighbours()), dtype=pl.Float64))
+    return judged.with_columns(pl.Series("proscore2", pro_scores(metrics, neighbours), dtype=pl.Float64))
 
 
 def choose_candidate(scored: pl.DataFrame) -> int | None:
