@@ -24,6 +24,7 @@ for _package in (assets, jobs, sensors):
 
 from assets.backtest import backtest_report
 from assets.bars import bars_15m
+from assets.bias import BIAS_CHECKS
 from assets.checks import CROSS_PARTITION_CHECKS
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
@@ -97,7 +98,7 @@ def build_research(
     return Research(
         settings=settings,
         market_data=market_data,
-        lake=Lake(str(settings.home / "lake" / market)),
+        lake=Lake(str(settings.lake_folder(market_data))),
         expectations=DataDocs(settings.home / "reports" / "data_docs" / market, f"/reports/data_docs/{market}"),
         archive=archive,
         rest=lambda: BinanceRest(rest),
@@ -129,7 +130,7 @@ def make_definitions(research: Callable[[], Research], installation: Callable[[]
             data_quality_report,
             champion_report,
         ],
-        asset_checks=CROSS_PARTITION_CHECKS,
+        asset_checks=[*CROSS_PARTITION_CHECKS, *BIAS_CHECKS],
         jobs=[daily_refresh, data_quality, optimization_round, promotion, agent_review, prune_event_logs],
         schedules=[refresh_daily, judge_daily, weekly_upkeep],
         sensors=[follow_settings, *REVIEW_SENSORS],

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
+from helios_pipeline.cli.grid_file import GridFile, grid_overrides
 from helios_pipeline.cli.terminal import First, Instruments, Last, err, open_database, out, settings_of
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.settings import Settings
@@ -37,21 +39,27 @@ helios research --instruments BTCUSDT-PERP.BINANCE,ETHUSDT-PERP.BINANCE --from 2
 
 HELIOS_ARCHIVE_URL=file:///srv/binance helios research --from 2025-01 --to 2025-06"""
 
-STEPS = {
+DATA_STEPS = {
     "ingest": (RAW, "Download, verify and store klines, funding rates and open interest."),
     "bars": (("bars_15m",), "Make validated 15-minute bars from what was ingested; gaps are listed, never filled."),
     "features": (("funding_features",), "Make the features that were known at each bar's close."),
+}
+"""Of the market data."""
+
+ROUND_STEPS = {
     "sweep": (("sweep_results",), "Evaluate every parameter set of the grid, and count each in the ledger."),
     "walk-forward": (("walk_forward_report",), "Judge the round's procedure on bars it had not seen, fold by fold."),
     "backtest": (("backtest_report",), "Re-run the round's finalists in NautilusTrader and compare every fill."),
 }
+"""Of a round, which a file may describe."""
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=EXAMPLES)(research)
-    for name, (steps, text) in STEPS.items():
-        app.command(name, help=text, epilog=f"Example:  helios {name} --from 2025-01 --to 2025-06")(_command(steps))
+    for name, (steps, text) in (*DATA_STEPS.items(), *ROUND_STEPS.items()):
+        command = _round_command(steps) if name in ROUND_STEPS else _command(steps)
+        app.command(name, help=text, epilog=f"Example:  helios {name} --from 2025-01 --to 2025-06")(command)
     app.command(epilog="Example:  helios demo   (or `make demo` on a fresh machine)")(demo)
 
 
@@ -60,6 +68,7 @@ def research(
     first: First = None,
     last: Last = None,
     refresh: Refresh = False,
+    grid: GridFile = None,
     require_champion: Annotated[
         bool, typer.Option("--require-champion", help=f"Exit with {REFUSED} when the outcome is a refusal.")
     ] = False,
@@ -70,7 +79,7 @@ def research(
     finalists in NautilusTrader, and decides. Steps whose inputs have not changed are skipped; a run that was stopped
     goes on where it was.
     """
-    promoted = run(settings_of(instruments, first, last), EVERY_STEP, refresh=refresh)
+    promoted = run(settings_of(instruments, first, last, grid_overrides(grid)), EVERY_STEP, refresh=refresh)
     if require_champion and not promoted:
         raise typer.Exit(REFUSED)
 
@@ -121,7 +130,7 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False) -> b
 
         with open_instance(settings, database.urls.dagster) as instance:
             out.print(f"Market data: {given.market_data}. {database.describe}.", highlight=False)
-            for outcome in run_steps(given, instance, steps):
+            for outcome in run_steps(given, instance, steps, announce=lambda step: _price(given, step)):
                 bars.clear()
                 _say(outcome.step, outcome.made, outcome.unchanged, outcome.seconds)
         progress.stop()
@@ -135,6 +144,28 @@ def _command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its s
         run(settings_of(instruments, first, last), steps, refresh=refresh)
 
     return command
+
+
+def _round_command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its signature
+    def command(
+        instruments: Instruments = None,
+        first: First = None,
+        last: Last = None,
+        refresh: Refresh = False,
+        grid: GridFile = None,
+    ) -> None:
+        run(settings_of(instruments, first, last, grid_overrides(grid)), steps, refresh=refresh)
+
+    return command
+
+
+def _price(given: "Research", step: str) -> None:
+    """Say what a round costs in Sharpe ratio while it can still be stopped."""
+    if step == "sweep_results":
+        from assets.rounds import plan_round
+        from helios_pipeline.cli.report import show_price
+
+        show_price(given, plan_round(given))
 
 
 def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
@@ -173,9 +204,17 @@ def _bring_file_up_to_date(given: "Research") -> None:
     bring_file_up_to_date(given.settings.home, PIPELINE_NETWORK, on_record)
 
 
+class _Rate(ProgressColumn):
+    """How many a second, lately; what was done before the bar began is none of it."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, or nothing while there is none."""
+        return Text("" if task.speed is None else f"{task.speed:,.0f}/s", style="progress.data.speed")
+
+
 @contextmanager
 def _progress() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), _Rate(), TimeRemainingColumn())
     # Bars are for eyes: a file or a pipe gets the steps' lines alone.
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
         yield progress
@@ -198,7 +237,7 @@ class _Bars:
     def step(self, step: str, done: int, total: int) -> None:
         """How far a step is."""
         if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total)
+            self._tasks[step] = self._progress.add_task(step, total=total, completed=done)
         self._progress.update(self._tasks[step], completed=done, total=total)
 
     def started(self, files: int) -> None:

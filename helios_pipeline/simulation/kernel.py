@@ -1,16 +1,14 @@
 """The simulation's two entries: many parameter sets for their metrics, or one with everything that happened."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.features.compiled import compiled
 from helios_pipeline.features.windows import Floats, Integers, log_prices, segment_starts, z_score
-from helios_pipeline.simulation.arrays import PARAMETERS, Book, Market, Records, Run, Span, new_book
+from helios_pipeline.simulation.arrays import Book, Market, Records, Run, Span, new_book, records_of
 from helios_pipeline.simulation.costs import CostUnits
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.machine import run_set
@@ -28,37 +26,47 @@ class Evaluation:
     """Metrics of many sets over one span.
 
     Attributes:
-        metrics: one row per set, in the order given; columns are `METRICS`. NaN: no value (win rate without round
-            trips, Sharpe below 60 days or of equal returns).
+        rows: float64[sets, len(METRICS)], in the order given; columns are `METRICS`. NaN: no value (win rate without
+            round trips, Sharpe below 60 days or of equal returns).
         blocks: float64[sets, 16, 3]: days, Σr, Σr² of daily net returns, per sixteenth of the span's days.
     """
 
-    metrics: pl.DataFrame
-    blocks: npt.NDArray[np.float64]
+    rows: Floats
+    blocks: Floats
+
+    @property
+    def metrics(self) -> pl.DataFrame:
+        """`rows` as a frame; what counts is an integer."""
+        frame = pl.DataFrame(self.rows, schema=list(METRICS), orient="row")
+        return frame.with_columns(pl.col(COUNTS).cast(pl.Int64))
 
 
-def evaluate(inputs: SimulationInputs, parameter_sets: Sequence[ParameterSet], *, start: int, stop: int) -> Evaluation:
+def evaluate(inputs: SimulationInputs, records: Records, *, start: int, stop: int) -> Evaluation:
     """Run each set from flat to flat over the bars `start ≤ slot < stop`; releases the GIL while it runs.
 
     The first decision is made on bar `start`, the last on bar `stop − 2`; whatever is open at the end is closed at the
     last close with costs. Bars before `start` only fill lookbacks. Sets of one lookback share its price scores, so pass
     them together.
 
+    Args:
+        inputs: the markets.
+        records: `PARAMETERS`, in any order.
+        start: first evaluated slot.
+        stop: slot after the last evaluated one.
+
     Raises:
         SimulationError: the span is empty or outside the inputs.
     """
     span = make_span(inputs, start, stop)
-    rows = np.zeros((len(parameter_sets), len(METRICS)))
-    blocks = np.zeros((len(parameter_sets), BLOCKS, 3))
+    rows = np.zeros((len(records), len(METRICS)))
+    blocks = np.zeros((len(records), BLOCKS, 3))
     book = new_book(len(inputs.instruments), span.days, 0)
-    points = parameter_records(parameter_sets)
     scores = PriceScores(inputs, start, stop)
-    for lookback in dict.fromkeys(points["lookback_bars"].tolist()):
-        chosen = np.flatnonzero(points["lookback_bars"] == lookback)
+    for lookback in dict.fromkeys(records["lookback_bars"].tolist()):
+        chosen = np.flatnonzero(records["lookback_bars"] == lookback)
         market = scores.market(lookback)
-        _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, rows, blocks)
-    frame = pl.DataFrame(rows, schema=list(METRICS), orient="row")
-    return Evaluation(metrics=frame.with_columns(pl.col(COUNTS).cast(pl.Int64)), blocks=blocks)
+        _run_sets(market, span, records, chosen, inputs.cost_units, inputs.compiled_limits, book, rows, blocks)
+    return Evaluation(rows=rows, blocks=blocks)
 
 
 def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, stop: int) -> Simulation:
@@ -71,7 +79,7 @@ def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, 
     book = new_book(len(inputs.instruments), span.days, stop - start + 1)
     row, blocks = np.zeros((1, len(METRICS))), np.zeros((1, BLOCKS, 3))
     market = PriceScores(inputs, start, stop).market(parameters.lookback_bars)
-    points, chosen = parameter_records([parameters]), np.zeros(1, np.int64)
+    points, chosen = records_of([parameters]), np.zeros(1, np.int64)
     _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, row, blocks)
     metrics = dict(zip(METRICS, row[0].tolist(), strict=True))
     return make_simulation(inputs, span, events_of(book), book.daily_returns, metrics)
@@ -93,12 +101,6 @@ def make_span(inputs: SimulationInputs, start: int, stop: int) -> Span:
     first_day_slot = start + (-into_day) % slots_per_day
     days = max(0, (stop - first_day_slot) // slots_per_day)
     return Span(start, stop, first_day_slot, slots_per_day, days, inputs.initial_equity_quanta)
-
-
-def parameter_records(parameter_sets: Sequence[ParameterSet]) -> Records:
-    """Parameter sets as `PARAMETERS`."""
-    names = PARAMETERS.names or ()
-    return np.array([tuple(getattr(point, name) for name in names) for point in parameter_sets], PARAMETERS)
 
 
 class PriceScores:

@@ -16,11 +16,12 @@ from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid, parameters_of
-from helios_pipeline.sweep.ledger import ledger_entries, trial_context
+from helios_pipeline.sweep.ledger import ledger_key, trial_context
 from helios_pipeline.sweep.narrowing import NextGrid, NoNextGrid, propose_next_grid
+from helios_pipeline.sweep.points import chunk_rows, records_of
 from helios_pipeline.sweep.proscore import inner_retention
 from helios_pipeline.sweep.rounds import judge_round
-from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+from helios_pipeline.sweep.run import Workers, iter_chunks, open_pool, run_sweep
 from tests.generated_market import BTC, ETH, FIRST, make_bars, make_inputs
 
 GRID = Grid(
@@ -76,7 +77,7 @@ def test_rows_come_in_the_order_of_the_sets_given(inputs, here):
     points = GRID.points()
     random.Random(1).shuffle(points)
 
-    shuffled = sweep_on(inputs, points)
+    shuffled = sweep_on(inputs, records_of(points))
 
     assert [parameters_of(row) for row in shuffled.metrics.iter_rows(named=True)] == points
     at = [GRID.points().index(point) for point in points]
@@ -115,17 +116,16 @@ def test_blocks_hold_each_day_once(here):
     assert here.blocks[:, :, 2].sum(axis=1) == pytest.approx(here.metrics["sum_r2"].to_numpy())
 
 
-def test_a_measured_round_is_judged_entered_in_the_ledger_and_narrowed(inputs, here):
+def test_a_measured_round_is_judged_counted_and_narrowed(inputs, here):
     window = Window(first=FIRST + timedelta(days=5), last=FIRST + timedelta(days=75))
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
 
     result = judge_round("round-1", here, grid=GRID, window=window, constraints=constraints)
-    entries = ledger_entries(result, trial_context(inputs), market_data="generated")
     proposal = propose_next_grid(result)
 
     assert result.candidate is not None
     assert result.metrics["proscore2"].max() == result.metrics["proscore2"][result.best] > 0
-    assert len({entry.key for entry in entries}) == GRID.size
+    assert len({ledger_key(trial_context(inputs), point.canonical) for point in GRID.points()}) == GRID.size
     assert json.loads(json.dumps(result.summary(), allow_nan=False)) == result.summary()
     assert isinstance(proposal, NextGrid | NoNextGrid)
 
@@ -138,9 +138,25 @@ def test_a_killed_worker_is_an_error_that_says_what_to_do(inputs):
             sweep_on(inputs, GRID, executor=pool)
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_chunks_are_handed_over_one_by_one_without_those_to_skip(inputs, here, threads):
+    told, records = [], GRID.records()
+    with ThreadPoolExecutor(2) as pool:
+        workers = Workers(executor=pool if threads else None, chunk_size=7, progress=lambda *at: told.append(at))
+        span = {"start": inputs.first_slot, "stop": len(inputs.opened_at)}
+
+        parts = dict(iter_chunks(inputs, records, **span, workers=workers, skip={0, 3}))
+
+    rows = chunk_rows(records, 7)
+    assert sorted(parts) == [number for number in range(len(rows)) if number not in {0, 3}]
+    assert all(part.metrics.equals(here.metrics[rows[number]][:, 7:]) for number, part in parts.items())
+    assert told[0][0] == 14 + len(rows[next(iter(parts))])
+    assert told[-1] == (GRID.size, GRID.size)
+
+
 def test_nothing_to_evaluate_is_refused(inputs):
     with pytest.raises(SettingsError, match="expected one or more parameter sets"):
-        sweep_on(inputs, [])
+        sweep_on(inputs, records_of([]))
     with pytest.raises(SettingsError, match="chunk_size: expected at least 1 set, found 0"):
         sweep_on(inputs, GRID, chunk_size=0)
 
