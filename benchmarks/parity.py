@@ -35,7 +35,6 @@ from helios_pipeline.strategy.parameters import ParameterSet
 from simulated_venues.frames import funding_frame, klines_frame
 
 warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning)
-from helios_pipeline.simulation.nautilus import compare, run_backtest  # noqa: E402
 
 BUDGET = 5_000
 COPIES = 50
@@ -134,6 +133,9 @@ def kernel_seconds(inputs: SimulationInputs, parameters: ParameterSet) -> float:
 
 
 def main() -> int:
+    # Imported where it is used: a process that only reads market data with this module needs no 300 MB for it.
+    from helios_pipeline.simulation.nautilus import compare, run_backtest
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--months", nargs=2, default=["2024-01", "2024-12"], metavar=("FIRST", "LAST"))
     parser.add_argument("--sets", type=int, default=5)

@@ -68,7 +68,8 @@ def show(name: Name = None) -> None:
         before, after = (", ".join(f"{value:g}" for value in axis[key]) for key in ("before", "after"))
         shown.add_row(axis["parameter"], before, after, f"{axis['step']:g}", axis["reason"])
     out.print(shown)
-    out.print(f"{proposal['reason'].capitalize()}.", highlight=False, soft_wrap=True)
+    reason = proposal["reason"]
+    out.print(f"{reason[:1].upper()}{reason[1:]}.", highlight=False, soft_wrap=True)
     out.print(_price(settings, past, _proposal(settings, past).sets), highlight=False, soft_wrap=True)
 
 
