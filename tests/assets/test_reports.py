@@ -164,7 +164,7 @@ def test_reports_fetch_nothing(home, asset):
     ("asset", "pictures", "tables"),
     [
         ("sweep_results", {"heat_map", "sharpe_distribution"}, {"best_sets"}),
-        ("walk_forward_report", {"equity", "sharpe_by_fold"}, {"folds"}),
+        ("walk_forward_report", {"choices", "equity", "sharpe_by_fold"}, {"folds"}),
         ("backtest_report", {"equity"}, {"finalists"}),
     ],
 )
