@@ -2,6 +2,9 @@
 PYTHON := $(shell for p in python3 python python3.13 python3.12 python3.11; do \
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 9))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
+# Of soaks.
+MINUTES := 10
+KILLS := 100
 # Soaks, and parts of benchmarks.
 NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market sweep_kills live_equals_history live_soak live_kills live_memory bare_node wire_meter
 
@@ -29,10 +32,10 @@ lint: setup  ## format, lint, types and import contracts
 
 check: lint test  ## what CI runs: lint, then all tests
 
-soak: setup  ## long runs, 45 minutes: streams against history, live accounts against venues, a hundred kills
-	@$(BIN)/python benchmarks/live_equals_history.py --minutes 10
-	@$(BIN)/python benchmarks/live_soak.py --minutes 10
-	@$(BIN)/python benchmarks/live_kills.py --kills 100
+soak: setup  ## long runs, 45 minutes: streams against history, live accounts against venues, a hundred kills (MINUTES=10 KILLS=100)
+	@$(BIN)/python benchmarks/live_equals_history.py --minutes $(MINUTES)
+	@$(BIN)/python benchmarks/live_soak.py --minutes $(MINUTES)
+	@$(BIN)/python benchmarks/live_kills.py --kills $(KILLS)
 
 bench: setup  ## measure the budgets; prints ratios taken in one run
 	@for b in $(filter-out $(NOT_BENCHMARKS:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do echo "== $$b"; $(BIN)/python $$b || exit 1; done

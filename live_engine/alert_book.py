@@ -44,6 +44,7 @@ class AlertBook:
         last_told: the alerts that went out together last: after a kill they are put out again.
         starts: when the engine was started of late.
         epoch: of the last engine seen; None for none.
+        paged: epoch of the engine that last asked for a person, and how often it had when somebody was told.
     """
 
     account: str
@@ -51,6 +52,7 @@ class AlertBook:
     last_told: tuple[Alert, ...] = ()
     starts: tuple[datetime, ...] = ()
     epoch: int | None = None
+    paged: tuple[int, int] = (0, 0)
 
 
 def advance(

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,9 @@ LOGGER = logging.getLogger(__name__)
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
 FLUSH_LOOK_SECONDS = 0.05
+SEND_AGAIN_SECONDS = 1.0
+PAGE_SECONDS = 60.0
+"""Between two alerts for pages: what an engine asks for again and again is told together."""
 
 
 class Postman(Protocol):
@@ -46,6 +50,8 @@ class AlertDesk:
         self._postman = postman
         self._repeat = timedelta(minutes=limits.repeat_minutes)
         self._quiet = timedelta(seconds=limits.stale_heartbeat_seconds)
+        self._next_page_at = 0.0
+        self._unkept: list[Alert] = []
         # Killed after it was written down and before it was put out: put out again, under the same id.
         self._post(book.last_told)
 
@@ -76,6 +82,7 @@ class AlertDesk:
 
     def see(self, found: Judgement) -> None:
         """Take in what is wrong now, and tell what has to be told."""
+        self._post(())
         found = replace(found, conditions=tuple(map(self._clean, found.conditions)))
         self._book, alerts = advance(self._book, found, datetime.now(UTC), repeat=self._repeat, quiet=self._quiet)
         if alerts:
@@ -98,14 +105,32 @@ class AlertDesk:
             said = f"the engine was started again: epoch {view.status.epoch}, before {before}"
             self.tell(Condition(kind="engine_started_again", summary=said, facts={"pid": str(view.status.pid)}))
 
+    def see_pages(self, view: EngineView) -> None:
+        """Tell that an engine has asked for a person, if it has done so since that was last told."""
+        if view.status is None or time.monotonic() < self._next_page_at:
+            return
+        epoch, told = self._book.paged
+        pages = view.status.counters.get("pages", 0)
+        if pages <= (told if view.status.epoch == epoch else 0):
+            return
+        self._next_page_at = time.monotonic() + PAGE_SECONDS
+        self._book = replace(self._book, paged=(view.status.epoch, pages))
+        said = "the engine asks for a person: the event `page` in its log says why"
+        facts = {"pid": str(view.status.pid), "pages": str(pages)}
+        self.tell(Condition(kind="page", severity="critical", summary=said, facts=facts))
+
     def remember_starts(self, starts: Iterable[datetime]) -> None:
         """Keep when the engine was started."""
         self._write(replace(self._book, starts=tuple(starts)))
 
     async def send(self) -> None:
-        """Deliver alerts for ever."""
-        if self._postman is not None:
-            await self._postman.run()
+        """Deliver alerts for ever; an error of one time is said, and delivering begins again."""
+        while self._postman is not None:
+            try:
+                await self._postman.run()
+            except Exception:
+                LOGGER.exception("alerts could not be delivered")
+                await asyncio.sleep(SEND_AGAIN_SECONDS)
 
     async def flush(self, seconds: float) -> None:
         """Wait until everything is delivered, or for so long."""
@@ -130,11 +155,14 @@ class AlertDesk:
     def _post(self, alerts: Sequence[Alert]) -> None:
         if self._postman is None:
             return
-        for alert in alerts:
+        waiting, self._unkept = [*self._unkept, *alerts], []
+        for alert in waiting:
             try:
                 self._postman.post(alert)
             except OSError as error:
-                LOGGER.critical("an alert can't be kept for delivery", extra={"found": str(error)})
+                self._unkept.append(alert)
+                if alert in alerts:
+                    LOGGER.critical("an alert can't be kept for delivery yet", extra={"found": str(error)})
 
     def _clean(self, found: Condition) -> Condition:
         """Without secrets: it is written down as it is told."""

@@ -113,20 +113,21 @@ class ChampionHolder:
             self._refuse("", f"{path.name} of this account: {error}")
 
     def poll(self) -> None:
-        """Read the source, and take the champion over if it is valid. Blocks; never raises what a source can."""
+        """Read the source, and take the champion over if it is valid. Blocks, and never raises."""
         with self._lock:
             try:
-                signed = self._source.read()
+                self._take(self._source.read())
             except DatabaseError as error:
                 # Not a refusal: the champion in force stays, and the next poll may reach it.
                 log.warning("champion_unreachable", extra={"why": str(error)})
                 if self._champion is None:
                     self._note = str(error)
-                return
             except ManifestError as error:
                 self._refuse("", str(error))
-                return
-            self._take(signed)
+            except Exception as error:
+                # Who calls is a thread that would end, and nobody would hear of a champion again.
+                log.exception("champion_not_read")
+                self._refuse("", f"champion: {type(error).__name__}: {error}")
 
     def terms_of(self, manifest_hash: str) -> Terms | None:
         """Terms of a champion that was accepted once, expired or not; None if it is not here or not genuine."""

@@ -39,6 +39,7 @@ from live_engine.desk import DeskParts, LiveDesk
 from live_engine.flatten import Flattener
 from live_engine.funding_watch import FundingWatch
 from live_engine.gate import GateSources, RiskGate
+from live_engine.gate_state import own_reasons
 from live_engine.heartbeat import HEARTBEAT, remove_heartbeat, write_heartbeat
 from live_engine.hooks import HookParts, install_hooks
 from live_engine.journal import Journal
@@ -357,10 +358,8 @@ class Engine:
         return 0.0 if self._parts.copier is None else self._parts.copier.lag_seconds
 
     def _others(self) -> tuple[str, ...]:
-        failure = self._parts.journal.failure
-        journal = () if failure is None else (f"journal: {failure}",)
-        stopping = ("stopping: the engine comes to an end",) if self._stopping.is_set() else ()
-        return (*journal, *stopping, *self._parts.lease.missing)
+        parts = self._parts
+        return own_reasons(parts.journal.failure, stopping=self._stopping.is_set(), lease=parts.lease.missing)
 
     def _gate_sources(self) -> GateSources:
         parts = self._parts

@@ -8,6 +8,8 @@ from helios_pipeline.core.status import StreamStatus
 from helios_pipeline.core.trading import Mode, Purpose
 
 SIDES = {1: "buy", -1: "sell"}
+OWN, JOURNAL = "engine", "journal"
+"""The gate of the engine's own reasons, and how the one begins for which exits are refused too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class GateState:
         reconciled: whether journal, NautilusTrader and venue have agreed since the start.
         differences: that stand between them; empty when they agree.
         unknown: instruments with an order whose outcome nobody knows.
-        others: why else nothing may be entered, a line each: no champion, the lease is lost.
+        others: why else nothing may be entered, of `own_reasons`.
     """
 
     mode: Mode
@@ -95,6 +97,18 @@ class Refusal:
 
     def __str__(self) -> str:
         return f"{self.gate}: {self.why}"
+
+
+def own_reasons(journal_failure: str | None, *, stopping: bool, lease: tuple[str, ...]) -> tuple[str, ...]:
+    """Why an engine enters nothing whatever markets and account say, a line each; the gravest first.
+
+    Args:
+        journal_failure: why the journal can't be written; None if it can.
+        stopping: whether the engine comes to its end.
+        lease: why another engine may trade the account; empty if none may.
+    """
+    journal = () if journal_failure is None else (f"{JOURNAL}: {journal_failure}",)
+    return (*journal, *(("stopping: the engine comes to an end",) if stopping else ()), *lease)
 
 
 def only_reduces(order: OrderRequest, state: GateState) -> bool:

@@ -1,9 +1,11 @@
 """The heartbeat file: what the engine says of itself each second, read by watchdog, terminal view and commands.
 
 It is replaced whole, so that a reader finds an earlier status or a later one, never half of one. It is not forced to
-the disk: after a crash of the machine nobody believes an old heartbeat anyway.
+the disk: after a crash of the machine nobody believes an old heartbeat anyway. On a full disk it is written over the
+old one: an engine that can't say that it can't journal would be taken for one that hangs.
 """
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from helios_pipeline.core.errors import EngineError
 from helios_pipeline.core.status import EngineStatus
 
 HEARTBEAT = "heartbeat.json"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_heartbeat(path: Path, status: EngineStatus) -> None:
@@ -22,9 +25,18 @@ def write_heartbeat(path: Path, status: EngineStatus) -> None:
     Raises:
         OSError: the file can't be written.
     """
+    data = msgspec.json.encode(status) + b"\n"
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    unfinished.write_bytes(msgspec.json.encode(status) + b"\n")
-    unfinished.replace(path)
+    try:
+        unfinished.write_bytes(data)
+        unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        if error.errno not in FULL:
+            raise
+        with path.open("r+b") as file:
+            file.write(data)
+            file.truncate()
 
 
 def read_heartbeat(path: Path) -> EngineStatus | None:

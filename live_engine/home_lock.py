@@ -48,8 +48,11 @@ class HomeLock:
                 f"{folder}: expected to be the only engine of this home, found {said}. Stop that one first."
             ) from None
         lock = cls(descriptor, folder)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{lock.holder}, since {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode(), 0)
+        with suppress(OSError):  # a full disk takes no name; the lock is held all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(
+                descriptor, f"{lock.holder}, since {datetime.now(UTC).isoformat(timespec='seconds')}\n".encode(), 0
+            )
         return lock
 
     def close(self) -> None:

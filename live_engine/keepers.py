@@ -94,6 +94,7 @@ async def look_until_told(
         if keeper.look(view):
             stop.set()
         desk.see(judge_engine(view, limits))
+        desk.see_pages(view)
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), every_seconds)
     if heard.done():

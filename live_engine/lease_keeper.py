@@ -1,6 +1,7 @@
 """Keeps the account's lease in PostgreSQL, so that no engine of another home trades the same account."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -29,20 +30,32 @@ class LeaseKeeper:
         lease: None where there is no PostgreSQL; then the home's lock is all there is, and entries wait.
         raise_epoch: told the epoch of a lease that was taken.
         epoch: that this engine's journal has reached.
+        lasts_seconds: for so long after a renewal nobody else can take it.
     """
 
-    def __init__(self, lease: Lease | None, raise_epoch: Callable[[int], None], epoch: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        lease: Lease | None,
+        raise_epoch: Callable[[int], None],
+        epoch: Callable[[], int],
+        lasts_seconds: float,
+    ) -> None:
         self._lease = lease
         self._raise_epoch = raise_epoch
         self._epoch = epoch
+        self._lasts_seconds = lasts_seconds
+        self._asked_at = 0.0
         self.held = False
 
     @property
     def missing(self) -> tuple[str, ...]:
         """Why nothing may be entered, as far as the lease is concerned."""
-        if self.held:
+        if not self.held:
+            return ("lease: PostgreSQL could not be asked yet whether another engine trades this account",)
+        age = _seconds() - self._asked_at
+        if age < self._lasts_seconds:
             return ()
-        return ("lease: PostgreSQL could not be asked yet whether another engine trades this account",)
+        return (f"lease: it was last renewed {age:.0f} s ago, so another engine may have taken the account",)
 
     def keep(self) -> None:
         """Take or renew the lease. Blocks; to be called every few seconds.
@@ -52,12 +65,14 @@ class LeaseKeeper:
         """
         if self._lease is None:
             return
+        asked_at = _seconds()  # before the answer: the lease began at some time in between
         try:
             if self.held:
                 self._lease.renew()
             else:
                 self._raise_epoch(self._lease.acquire(self._epoch()))
                 self.held = True
+            self._asked_at = asked_at
         except DatabaseError as error:
             log.warning("lease_not_kept", extra={"why": str(error)})
         except EngineError:
@@ -73,3 +88,8 @@ class LeaseKeeper:
             self._lease.release()
         except (DatabaseError, EngineError) as error:
             log.warning("lease_not_released", extra={"why": str(error)})
+
+
+def _seconds() -> float:
+    """Of a clock that goes on while the machine sleeps, as the lease does."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -28,7 +28,7 @@ from helios_pipeline.adapters.postgres.champion_news import ChampionNews, Promot
 from helios_pipeline.adapters.postgres.connection import open_database
 from helios_pipeline.adapters.postgres.heartbeats import HeartbeatStore
 from helios_pipeline.adapters.postgres.journal_copy import JournalCopy
-from helios_pipeline.adapters.postgres.lease import Lease
+from helios_pipeline.adapters.postgres.lease import LEASE_SECONDS, Lease
 from helios_pipeline.adapters.postgres.modes import ModeStore
 from helios_pipeline.core.errors import HeliosError, UnreachableError
 from helios_pipeline.core.manifest import Deployment
@@ -40,6 +40,7 @@ from helios_pipeline.settings import Settings, load_settings
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from live_engine.champion import ChampionHolder, TrustedDeployment
 from live_engine.copier import Copier
+from live_engine.durations import Durations
 from live_engine.engine import Engine, EngineParts
 from live_engine.heartbeat import HEARTBEAT
 from live_engine.home_lock import HomeLock
@@ -118,7 +119,9 @@ def _open(stack: ExitStack, settings: Settings, environment: Mapping[str, str]) 
     url = environment.get(DATABASE_VARIABLE) or _database_url(stack, settings)
     journal = Journal.open(folder / "log", account)
     stack.callback(journal.close)
-    lease = LeaseKeeper(Lease(url, account, lock.holder, home=lock.place), journal.raise_epoch, lambda: journal.epoch)
+    lease = LeaseKeeper(
+        Lease(url, account, lock.holder, home=lock.place), journal.raise_epoch, lambda: journal.epoch, LEASE_SECONDS
+    )
     lease.keep()
     stack.callback(lease.release)
     return Opened(
@@ -172,7 +175,11 @@ def _trade(
             histories=(signal_history(choice, 1), signal_history(choice, 1)),
         ),
     )
-    metrics = MetricsServer(settings.live.metrics_port, lambda: metrics_text(engine.status, datetime.now(UTC)))
+    durations = Durations()
+    journal.subscribe(durations.hear)
+    metrics = MetricsServer(
+        settings.live.metrics_port, lambda: metrics_text(engine.status, datetime.now(UTC), durations.histograms)
+    )
     stack.callback(metrics.close)
     news.start()
     stack.callback(news.stop)

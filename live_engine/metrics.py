@@ -13,7 +13,7 @@ from helios_pipeline.core.trading import Mode
 from live_engine.exposition import Histogram, Metric, Sample
 
 
-def metrics_text(status: EngineStatus | None, now: datetime, histograms: Iterable[Histogram] = ()) -> str:
+def metrics_text(status: EngineStatus | None, now: datetime, histograms: Iterable[Histogram]) -> str:
     """Everything that is measured, as Prometheus reads it.
 
     Args:

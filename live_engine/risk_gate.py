@@ -19,7 +19,7 @@ from decimal import Decimal
 from helios_pipeline.core.status import StreamStatus
 from helios_pipeline.core.trading import Purpose
 from helios_pipeline.live_settings import RiskGateSection
-from live_engine.gate_state import SIDES, GateState, OrderRequest, Refusal, only_reduces, worst_quantity
+from live_engine.gate_state import OWN, SIDES, GateState, OrderRequest, Refusal, only_reduces, worst_quantity
 
 BPS = Decimal(10_000)
 ALLOWED_WHEN_HALTED: frozenset[Purpose] = frozenset({"flatten", "stop"})
@@ -63,7 +63,7 @@ def _mode_refusal(order: OrderRequest, state: GateState, reduces: bool) -> Refus
 
 
 def _other(instrument_id: str, state: GateState, limits: RiskGateSection) -> Refusal | None:  # noqa: ARG001
-    return Refusal(gate="engine", why="; ".join(state.others)) if state.others else None
+    return Refusal(gate=OWN, why="; ".join(state.others)) if state.others else None
 
 
 def _reconciliation(instrument_id: str, state: GateState, limits: RiskGateSection) -> Refusal | None:  # noqa: ARG001

@@ -7,8 +7,9 @@ from datetime import timedelta
 from helios_pipeline.core.alerts import Severity
 from helios_pipeline.core.status import EngineStatus, StreamStatus
 from helios_pipeline.live_settings import WatchdogSection
+from live_engine.gate_state import JOURNAL, OWN
 
-JOURNAL = "journal"
+JOURNAL_LOST = f"{OWN}: {JOURNAL}: "
 """How a reason for refusing entries begins when the journal can't be written: then exits are refused too."""
 
 DIFFERENCES_SHOWN = 5
@@ -218,7 +219,7 @@ def _champion(status: EngineStatus) -> Iterator[Condition]:
 
 def _journal(status: EngineStatus, limits: Limits) -> Iterator[Condition]:
     for reason in status.blocked:
-        if reason.startswith(JOURNAL):
+        if reason.startswith(JOURNAL_LOST):
             yield Condition(kind="journal", severity="critical", summary=f"no order can be sent: {reason}")
             return
     if status.copy_lag_seconds > limits.max_copy_lag_seconds / 2:

@@ -23,16 +23,23 @@ def flatten_without_engine(settings: Settings, folder: Path, request: ControlReq
     """Halt an account, and flatten it at its venue, where it has one.
 
     Raises:
-        EngineError: it is not flat, or an engine holds it that does not answer.
+        EngineError: it is not flat, or an engine holds it that does not answer; on paper also if it can't be written.
         SettingsError: the environment has no key of this account.
     """
     switch = kill_switch(folder)
-    show_mode(switch.request_flatten(request.who, request.why))
-    if (holder := home_holder(folder)) is not None:
+    on_paper, holder = folder.name.endswith("-paper"), home_holder(folder)
+    try:
+        show_mode(switch.request_flatten(request.who, request.why))
+    except EngineError as error:
+        if on_paper or holder is not None:
+            raise
+        # A full disk is no reason to stay in the market.
+        err.print(f"[yellow]{escape(str(error))}[/] It is flattened all the same.", highlight=False)
+    if holder is not None:
         raise EngineError(
             f"{folder.name}: expected an engine that answers or none, found {holder}. {halted_by_file(folder)}"
         )
-    if folder.name.endswith("-paper"):
+    if on_paper:
         show(f"No engine runs, and {folder.name} has no other venue: the engine that starts next flattens it first.")
         return
     lock = HomeLock.take(folder)  # no engine may start meanwhile

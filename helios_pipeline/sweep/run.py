@@ -247,4 +247,5 @@ def _await_parent() -> None:
 
 
 def inputs_key(pickled: bytes) -> str:
+    """By which a worker knows whether it holds these inputs."""
     return hashlib.sha256(pickled).hexdigest()

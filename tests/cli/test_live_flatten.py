@@ -1,6 +1,7 @@
 """A real account is flattened at its venue by the command alone, when no engine runs."""
 
 import os
+import subprocess
 from dataclasses import replace
 from decimal import Decimal
 
@@ -37,11 +38,14 @@ def addresses(tmp_path):
         )
 
 
-def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addresses, tmp_path):
-    network = {"live.network": "testnet", "live_venues.dydx_grpc_tls": False}
-    write_settings(tmp_path / "helios.toml", SMALL | network)
-    key = DydxKey.parse(SECRET, source="test")
-    folder = tmp_path / "home" / "live" / addresses.account(key.address)
+@pytest.fixture
+def key():
+    return DydxKey.parse(SECRET, source="test")
+
+
+def held_position(addresses, key, home):
+    """Folder of an account that holds a position with its stop."""
+    folder = home / "live" / addresses.account(key.address)
     journal = Journal.open(folder / "log", folder.name)
 
     async def hold_a_position_with_its_stop():
@@ -51,18 +55,28 @@ def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addr
 
     run(hold_a_position_with_its_stop)
     journal.close()
+    return folder
 
-    outcome = run_here(
+
+def flatten(run_here, addresses, folder):
+    write_settings(folder / "helios.toml", SMALL | {"live.network": "testnet", "live_venues.dydx_grpc_tls": False})
+    return run_here(
         "flatten",
         "--why",
         "leaving",
         "--yes",
-        folder=tmp_path,
+        folder=folder,
         HELIOS_DYDX_KEY=SECRET,
         HELIOS_DYDX_URL=addresses.http,
         HELIOS_DYDX_WS_URL=addresses.ws,
         HELIOS_DYDX_GRPC=addresses.grpc,
     )
+
+
+def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addresses, key, tmp_path):
+    folder = held_position(addresses, key, tmp_path / "home")
+
+    outcome = flatten(run_here, addresses, tmp_path)
 
     assert (outcome.code, outcome.err) == (0, "")
     assert "flat: no position, no order" in outcome.out
@@ -74,3 +88,24 @@ def test_an_account_is_flattened_at_its_venue_when_no_engine_runs(run_here, addr
     again = Journal.open(folder / "log", folder.name)
     assert again.books.positions == {}
     again.close()
+
+
+def test_an_account_is_flattened_though_nothing_can_be_written(run_here, addresses, key, tmp_path):
+    home = tmp_path / "home"
+    home.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", home], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+        held_position(addresses, key, home)
+        with pytest.raises(OSError, match="No space left"):
+            (home / "rest").write_bytes(bytes(1 << 21))
+
+        outcome = flatten(run_here, addresses, tmp_path)
+
+        assert outcome.code == 0, outcome.err
+        assert "It is flattened all the same." in outcome.err
+        account = DydxAccountReader(addresses, key.address).read(None)
+        assert (account.positions, account.open_orders) == ({}, ())
+    finally:
+        subprocess.run(["umount", "-l", home], check=True)

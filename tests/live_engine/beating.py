@@ -18,6 +18,7 @@ CHANGES = {
     "trader_stopped": {"trader_running": False},
     "stale": {"streams": (stream(age_seconds=900.0),)},
     **{mode: {"mode": mode, "mode_who": "anna", "mode_why": "a drill"} for mode in STRICTNESS},
+    "paged": {"counters": {"pages": 1}},
     "refused": {"champion_note": "signature of https://user:hunter2@example.com does not match"},
 }
 

@@ -152,6 +152,19 @@ def test_a_database_that_is_away_changes_nothing(desk):
     assert (desk.current, desk.holder.note, desk.refused) == (champion.content_hash, "", [])
 
 
+def test_a_source_that_fails_as_nobody_foresaw_changes_nothing_and_is_told(desk):
+    champion = signed()
+    desk.offer(champion)
+
+    desk.offer(RuntimeError("a column is missing"))
+    assert (desk.current, desk.refused) == (
+        champion.content_hash,
+        [("", "champion: RuntimeError: a column is missing")],
+    )
+    desk.offer(champion)
+    assert desk.holder.note == ""
+
+
 def test_an_engine_that_starts_without_a_database_goes_on_with_its_last_champion(desk, tmp_path):
     champion = signed()
     desk.offer(champion)

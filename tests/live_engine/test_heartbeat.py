@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import signal
+import subprocess
 import time
 from decimal import Decimal
 
@@ -55,6 +56,24 @@ def test_a_damaged_file_is_an_error_that_says_what_to_do(tmp_path, content):
 
     with pytest.raises(EngineError, match=r"expected the heartbeat of an engine of this version, found: .* remove it"):
         read_heartbeat(path)
+
+
+def test_on_a_full_disk_the_old_one_is_written_over(tmp_path):
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("may not mount a small file system here")
+    try:
+        path = tmp_path / HEARTBEAT
+        write_heartbeat(path, status(mode_why="a longer reason"))
+        with pytest.raises(OSError, match="No space left"):
+            (tmp_path / "rest").write_bytes(bytes(1 << 20))
+
+        write_heartbeat(path, status(sequence=813))
+
+        assert read_heartbeat(path) == status(sequence=813)
+        assert sorted(each.name for each in tmp_path.iterdir()) == [HEARTBEAT, "rest"]
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
 
 
 def _write_for_ever(path):

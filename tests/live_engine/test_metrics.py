@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -11,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import EngineError
+from live_engine.durations import Durations
 from live_engine.exposition import Histogram
 from live_engine.metrics import metrics_text
 from live_engine.metrics_server import MetricsServer
+from tests.execution.made_records import decision, intent
 from tests.live_engine.prometheus import read_metrics
 from tests.live_engine.statuses import NOW, market, status, stream
 
@@ -23,11 +26,7 @@ def value(families, name, **labels):
 
 
 def test_everything_of_a_status_is_read_by_a_prometheus_parser():
-    histogram = Histogram("helios_decision_seconds", "From a bar's end to the order on the wire.")
-    for seconds in (0.0005, 0.001, 0.0031, 40.0):
-        histogram.observe(seconds)
-
-    families = read_metrics(metrics_text(status(), NOW + timedelta(seconds=2), [histogram]))
+    families = read_metrics(metrics_text(status(), NOW + timedelta(seconds=2), []))
 
     assert value(families, "helios_mode", mode="ACTIVE") == 1
     assert value(families, "helios_mode", mode="HALTED") == 0
@@ -38,12 +37,28 @@ def test_everything_of_a_status_is_read_by_a_prometheus_parser():
     assert value(families, "helios_stream_age_seconds", stream="blocks", instrument="") == 1.25
     assert value(families, "helios_events_total", event="fills") == 11
     assert value(families, "process_resident_memory_bytes") > 1e6
-    buckets = families["helios_decision_seconds"].samples
-    assert buckets["helios_decision_seconds_bucket", (("le", "0.001"),)] == 2
-    assert buckets["helios_decision_seconds_bucket", (("le", "30"),)] == 3
-    assert buckets["helios_decision_seconds_bucket", (("le", "+Inf"),)] == 4
-    assert buckets["helios_decision_seconds_count", ()] == 4
-    assert buckets["helios_decision_seconds_sum", ()] == pytest.approx(40.0046)
+
+
+def test_how_long_decisions_and_orders_took_is_counted_unless_they_were_late():
+    durations = Durations()
+    end = NOW - timedelta(seconds=60)
+    for seconds, late in ((0.0005, False), (0.001, False), (0.0031, False), (40.0, True)):
+        decided_at = end + timedelta(seconds=seconds)
+        durations.hear(1, replace(decision(0), closed_at=end, decided_at=decided_at, late=late))
+    sent = replace(intent("1"), intended_at=end + timedelta(seconds=40))
+    durations.hear(2, replace(sent, boundary=end, purpose="entry"))
+    durations.hear(3, replace(sent, boundary=end, purpose="stop"))
+    durations.hear(4, replace(sent, boundary=None, purpose="flatten"))
+
+    families = read_metrics(metrics_text(None, NOW, durations.histograms))
+
+    decisions = families["helios_bar_to_decision_seconds"].samples
+    assert decisions["helios_bar_to_decision_seconds_bucket", (("le", "0.001"),)] == 2
+    assert decisions["helios_bar_to_decision_seconds_count", ()] == 3
+    assert decisions["helios_bar_to_decision_seconds_sum", ()] == pytest.approx(0.0046)
+    orders = families["helios_bar_to_order_seconds"].samples
+    assert orders["helios_bar_to_order_seconds_bucket", (("le", "30"),)] == 0
+    assert orders["helios_bar_to_order_seconds_bucket", (("le", "+Inf"),)] == 1
 
 
 def test_a_value_that_is_not_there_is_left_out_not_zero():
@@ -55,7 +70,7 @@ def test_a_value_that_is_not_there_is_left_out_not_zero():
         streams=(stream(age_seconds=None),),
     )
 
-    families = read_metrics(metrics_text(bare, NOW))
+    families = read_metrics(metrics_text(bare, NOW, []))
 
     for name in ("helios_venue_height", "helios_reconciled_age_seconds", "helios_signal", "helios_stream_age_seconds"):
         assert families[name].samples == {}
@@ -69,14 +84,14 @@ def test_whatever_names_and_numbers_hold_the_text_stays_readable(name, amount, c
         counters={name: count}, equity=amount, champion=name, markets=(market(name, quantity=Decimal(count)),)
     )
 
-    families = read_metrics(metrics_text(changed, NOW))
+    families = read_metrics(metrics_text(changed, NOW, []))
 
     assert value(families, "helios_events_total", event=name) == float(count)
     assert value(families, "helios_position_base", instrument=name) == float(count)
 
 
 def test_before_the_first_status_the_process_is_measured_already():
-    families = read_metrics(metrics_text(None, NOW))
+    families = read_metrics(metrics_text(None, NOW, []))
 
     assert set(families) == {
         "process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"
@@ -85,7 +100,7 @@ def test_before_the_first_status_the_process_is_measured_already():
 
 @pytest.fixture
 def served():
-    server = MetricsServer(0, lambda: metrics_text(status(), NOW))
+    server = MetricsServer(0, lambda: metrics_text(status(), NOW, []))
     yield server
     server.close()
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from helios_pipeline.live_settings import WatchdogSection
 from live_engine.alert_book import AlertBook, advance, tell
+from live_engine.gate_state import own_reasons
 from live_engine.restarts import is_hung, seconds_before_start
+from live_engine.risk_gate import blocks
 from live_engine.watchdog import (
     Condition,
     EngineView,
@@ -19,6 +21,8 @@ from live_engine.watchdog import (
     judge_engine,
 )
 from tests.live_engine.statuses import NOW, market, status, stream
+from tests.live_engine.test_risk_gate import LIMITS as GATE_LIMITS
+from tests.live_engine.test_risk_gate import SOUND
 
 SECTION = WatchdogSection(
     stale_heartbeat_seconds=15.0,
@@ -41,6 +45,12 @@ def view(**changes):
 
 def kinds(seen):
     return [(each.kind, each.subject) for each in judge_engine(seen, LIMITS).conditions]
+
+
+def refusals(*, journal=None, stopping=False):
+    """Why a gate refuses entries for the engine's own reasons, as a heartbeat says it."""
+    others = own_reasons(journal, stopping=stopping, lease=("lease: nobody could be asked",))
+    return tuple(map(str, blocks(replace(SOUND, others=others), GATE_LIMITS)))
 
 
 def test_nothing_is_wrong_with_a_sound_engine():
@@ -89,7 +99,8 @@ def test_an_engine_that_is_gone_or_silent_is_that_and_nothing_else(changes, kind
         ({"champion_note": "signature does not match"}, "champion_refused", "", "critical", "the one before trades on"),
         ({"champion": None, "champion_note": "none was promoted"}, "no_champion", "", "warning", "nothing is traded"),
         ({"copy_lag_seconds": 151.0}, "copy_lag", "", "warning", "151 s behind"),
-        ({"blocked": ("journal: no room on the disk",)}, "journal", "", "critical", "no order can be sent"),
+        ({"blocked": refusals(journal="no room on the disk")}, "journal", "", "critical", "no order can be sent"),
+        ({"blocked": refusals(stopping=True)}, "entries_blocked", "", "warning", "comes to an end"),
         ({"blocked": ("lost 5 % today",)}, "entries_blocked", "", "warning", "lost 5 % today"),
         ({"markets": (market(unknown_orders=2),)}, "unknown_order", "BTC-USD-PERP.DYDX", "critical", "of 2 orders"),
     ],

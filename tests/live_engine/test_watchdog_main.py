@@ -152,6 +152,51 @@ def test_what_a_living_engine_says_of_itself_is_told_once_and_again_when_it_is_o
     ]
 
 
+def test_an_engine_that_asks_for_a_person_is_heard_once_though_the_watchdog_dies(place):
+    engine = place.beat()
+    watchdog = place.watchdog()
+    engine.stdin.write("paged\n")
+    engine.stdin.flush()
+    place.told(1)
+    watchdog.kill()
+    watchdog.wait()
+
+    place.watchdog()
+    engine.stdin.write("HALTED\n")
+    engine.stdin.flush()
+
+    assert place.told(2) == [("page", "", "happened"), ("mode", "HALTED", "raised")]
+
+
+def test_an_alert_that_could_not_be_kept_goes_out_when_there_is_room_again(place):
+    engine = place.beat()
+    place.watchdog()
+    outbox, aside = place.account / "outbox", place.account / "aside"
+    outbox.replace(aside)
+    engine.stdin.write("HALTED\n")
+    engine.stdin.flush()
+    book = place.account / "watchdog.json"
+    until(lambda: book.exists() and "HALTED" in book.read_text())
+
+    aside.replace(outbox)
+
+    assert place.told(1) == [("mode", "HALTED", "raised")]
+
+
+def test_alerts_are_delivered_again_after_an_error_that_nobody_foresaw(place):
+    unreadable = place.account / "outbox" / "1.0-unreadable.json"
+    unreadable.mkdir(parents=True)
+    engine = place.beat()
+    place.watchdog()
+    engine.stdin.write("HALTED\n")
+    engine.stdin.flush()
+    until(lambda: list(unreadable.parent.glob("*.json")) != [unreadable])
+
+    unreadable.rmdir()
+
+    assert place.told(1) == [("mode", "HALTED", "raised")]
+
+
 def test_a_secret_in_what_the_engine_says_is_in_no_alert_file_or_log(place):
     engine = place.beat()
     watchdog = place.watchdog()

@@ -43,6 +43,8 @@ _LOOK_SECONDS, _NEWS_SECONDS = 0.5, 0.05
 _SILENT_SECONDS, _RENEW_SECONDS = 3.0, 5.0
 _BEHIND_BLOCKS = 5
 """An indexer that is further behind the chain does not know its height: then the validator is asked for it."""
+UNFORESEEN = (KeyError, TypeError, ValueError, ArithmeticError)
+"""What reading an answer raises that is none of those that the venue documents."""
 _SAFE_BLOCKS = 2
 """Another machine of the indexer may answer the next question, and be so far behind the first."""
 
@@ -214,12 +216,18 @@ class AccountFollower:
             self.stream.renew()
 
     async def _try(self, reading: Coroutine[None, None, None]) -> None:
-        """Read; what fails is said, and read again later."""
+        """Read; what fails is said, and read again later.
+
+        An answer that nobody foresaw is no reason to stop: without height and fills not even an exit could be sent.
+        """
         try:
             await reading
         except (UnreachableError, VenueError) as error:
             self._pace.asked(time.monotonic())
             self._listener.warn(str(error))
+        except UNFORESEEN as error:
+            self._pace.asked(time.monotonic())
+            self._listener.warn(f"dYdX: expected an answer as documented, found {error!r}; it is asked again.")
 
     async def _see_chain(self) -> None:
         self._see_height(await self._ask(self._chain_height))
@@ -232,7 +240,7 @@ class AccountFollower:
                 self._see_height(heard.height)
             self.oracle.take(heard.oracle_prices)
             self._hear_account(heard)
-        except (VenueError, KeyError, ValueError, ArithmeticError) as error:
+        except (VenueError, *UNFORESEEN) as error:
             self._listener.warn(
                 f"dYdX stream: expected a message as documented, found {error!r}; REST is asked instead."
             )

@@ -1,8 +1,10 @@
 """An indexer that loses, repeats, swaps or delays what it says: nothing is missed, nothing is counted twice."""
 
 import asyncio
+from collections import Counter
 from decimal import Decimal
 
+import httpx
 import pytest
 
 from tests.adapters.dydx.node import BUY, SELL, run, trading
@@ -44,6 +46,27 @@ def test_a_stream_that_is_bad_now_and_then_costs_nothing_either(addresses, key, 
                 await a_round(session)
             assert (await session.agree(reader)).positions == {}
 
+    run(scenario)
+
+
+def test_answers_that_nobody_foresaw_are_asked_for_again(addresses, key, journal, reader, monkeypatch):
+    answer, odd, times = httpx.Client.get, Counter(), 3
+
+    def get(client, url, **given):
+        found, asked = answer(client, url, **given), url.rpartition("/")[2]
+        if asked not in odd or odd[asked] == times:
+            return found
+        odd[asked] += 1
+        return httpx.Response(200, json={"height": "none"}, request=found.request)
+
+    async def scenario():
+        async with trading(addresses, key, journal) as session:
+            odd.update({"height": 0, "fills": 0})
+            await session.until(lambda: all(count == times for count in odd.values()))
+            await a_round(session)
+            await session.agree(reader)
+
+    monkeypatch.setattr(httpx.Client, "get", get)
     run(scenario)
 
 

@@ -29,6 +29,7 @@ from live_engine.venues import VenueParts, account_id, venue_parts
 from tests.live_engine.venue_contract.case import VenueCase
 
 SECONDS = 40.0
+LOOK_SECONDS = 0.02
 """In which whatever a test waits for has come."""
 
 ENDS = ("OrderFilled", "OrderCanceled", "OrderRejected", "OrderExpired", "OrderDenied")
@@ -133,20 +134,28 @@ class Engine:
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     async def until(self, holds: Callable[[], object], what: str, seconds: float = SECONDS) -> None:
-        """Wait until something holds; says what was told if it never does."""
-        try:
-            async with asyncio.timeout(seconds):
-                while not holds():
-                    await asyncio.sleep(0.02)
-        except TimeoutError:
-            told = [f"{type(t.event).__name__} {t.event.client_order_id}" for t in self.trader.told]
-            raise AssertionError(f"{what}: not within {seconds:.0f} s; told {told}; books {self.line}") from None
+        """Wait until something holds; says what was told if it never does.
+
+        Looks are counted, not seconds: a machine that stood still for a while has not been looked at.
+        """
+        for _ in range(round(seconds / LOOK_SECONDS)):
+            if holds():
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+        told = [f"{type(t.event).__name__} {t.event.client_order_id}" for t in self.trader.told]
+        raise AssertionError(f"{what}: not within {seconds:.0f} s; told {told}; books {self.line}")
 
     @property
     def line(self) -> str:
         books = self.journal.books
         orders = {name: (line.state, str(line.filled)) for name, line in books.orders.items()}
-        return f"positions {books.positions}, orders {orders}"
+        history = books.history()
+        moved = [(f.venue_fill_id, str(f.price), str(f.fee)) for f in history.fills]
+        paid = [(f"{f.settled_at:%H:%M:%S}", str(f.amount)) for f in history.funding]
+        return (
+            f"balance {books.quote_balance} (NautilusTrader {self.nautilus_cash()}), positions {books.positions}, "
+            f"fills {moved}, funding {paid}, orders {orders}"
+        )
 
     def has_ended(self, client_order_id: str) -> bool:
         """Whether its end is journalled and told: the one comes before the other."""
@@ -156,10 +165,11 @@ class Engine:
     def quantity(self) -> Decimal:
         return self.journal.books.quantity(self.case.instrument_id)
 
-    def nautilus_cash(self) -> Decimal:
-        """What NautilusTrader was told of the account; equal to its cash while it is flat."""
+    def nautilus_cash(self) -> Decimal | None:
+        """What NautilusTrader was told of the account, None if nothing; equal to its cash while it is flat."""
         account = self.node.cache.account_for_venue(self.trader.iid.venue)
-        return account.balance_total(Currency.from_str(self.parts.currency)).as_decimal()
+        total = account and account.balance_total(Currency.from_str(self.parts.currency))
+        return total.as_decimal() if total is not None else None
 
     async def read(self):
         """The account by its reader; it blocks, so it is asked in a thread."""

@@ -26,7 +26,7 @@ class Sides:
     open_ids: set[int]
     nautilus_quantity: Decimal
     nautilus_fills: dict[str, tuple[Decimal, Decimal, Decimal]]
-    nautilus_cash: Decimal
+    nautilus_cash: Decimal | None
 
 
 @dataclass
