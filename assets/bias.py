@@ -20,7 +20,7 @@ from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.points import parameter_sets, records_from
-from helios_pipeline.sweep.run import Progress, Workers, open_pool
+from helios_pipeline.sweep.run import Progress, Workers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -169,7 +169,7 @@ def _search_shuffled_markets(research: Research, subject: Subject) -> BiasVerdic
     records = shuffled.spread_records(subject.records, settings.bias.shuffled_sets)
     seeds = [settings.bias.seed + at for at in range(settings.bias.shuffles)]
     total, rows = len(records) * (1 + len(seeds)), list[dict[str, object]]()
-    with open_pool(subject.remade, settings.research.workers) as pool:
+    with research.open_workers(subject.remade) as pool:
         for seed in (None, *seeds):
             told = _tell_from(research, before=len(rows) * len(records), total=total)
             workers = Workers(executor=pool, chunk_size=SETS_IN_TASK, progress=told)

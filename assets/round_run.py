@@ -20,7 +20,7 @@ from helios_pipeline.simulation.summary import BLOCKS, METRICS
 from helios_pipeline.sweep.ledger import TrialPlace, make_trials
 from helios_pipeline.sweep.points import chunk_rows, points_frame
 from helios_pipeline.sweep.rounds import RoundResult, judge_round
-from helios_pipeline.sweep.run import Progress, Sweep, Workers, iter_chunks, open_pool
+from helios_pipeline.sweep.run import Progress, Sweep, Workers, iter_chunks
 from helios_pipeline.sweep.samplers import batches
 from helios_pipeline.sweep.search import Batches
 
@@ -56,7 +56,7 @@ def run_round(research: Research, plan: RoundPlan, version: str, progress: Progr
     inputs = load_inputs(research, plan, plan.window)
     with (
         LedgerStore(research.database()).recorder() as record,
-        open_pool(inputs, research.settings.research.workers) as pool,
+        research.open_workers(inputs) as pool,
     ):
         given = _Given(
             plan=plan,

@@ -17,7 +17,7 @@ from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.version import content_version
 from helios_pipeline.reports.figures import draw_choices, draw_equity, draw_folds
 from helios_pipeline.reports.performance import NO_EQUITY
-from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.sweep.run import Workers
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.result import WalkForwardResult
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
@@ -40,7 +40,7 @@ def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
     inputs = load_inputs(research, plan, plan.window)
     lengths = FoldLengths(**research.settings.walk_forward.model_dump())
     folds = plan_folds(inputs, plan.grid, lengths, start=inputs.first_slot, stop=len(inputs.opened_at))
-    with open_pool(inputs, research.settings.research.workers) as pool:
+    with research.open_workers(inputs) as pool:
         workers = Workers(
             executor=pool,
             chunk_size=CHUNK_SIZE,

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import polars as pl
 import psycopg
 import pytest
+from distributed import LocalCluster
 
 import assets.round_run
 from assets.pace import Pace
@@ -14,7 +16,7 @@ from assets.round_run import chunks_of, run_round
 from assets.rounds import plan_round
 from assets.sweep import load_round, store_round, sweep_version
 from helios_pipeline.core.calendar import BAR_INTERVAL
-from helios_pipeline.definitions import build_research
+from helios_pipeline.definitions import build_research, workers_of
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
 from tests.generated_market import BTC, make_bars, make_funding
@@ -114,6 +116,20 @@ def test_a_round_killed_again_and_again_ends_with_the_same_bytes_and_repeats_no_
     assert begins[2] >= begins[1] + CHUNK
     assert stored(research, database) == undisturbed
     assert not (research.lake.root / "sweep_chunks" / plan_round(research).name).exists()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_round_on_a_cluster_of_processes_stores_the_same_bytes(research, database):
+    run_and_store(research, [])
+    here = stored(research, database)
+    forget(research, database)
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
+    ) as cluster:
+        run_and_store(replace(research, open_workers=workers_of(cluster.scheduler_address)), [])
+
+    assert stored(research, database) == here
 
 
 def test_a_damaged_chunk_and_one_of_other_market_data_are_evaluated_again(research):

@@ -4,13 +4,13 @@ Dask gives the task of a worker that died to another one; a worker that joins la
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
-from contextlib import contextmanager
+from concurrent.futures import CancelledError, Executor
+from contextlib import contextmanager, suppress
 
-from distributed import Client, Worker
+from distributed import Client, KilledWorker, Worker
 from distributed.diagnostics.plugin import WorkerPlugin
 
-from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.errors import SettingsError, SimulationError
 
 
 class Preparation(WorkerPlugin):
@@ -40,6 +40,7 @@ def open_cluster(address: str, *, prepare: Callable[[], None], timeout_seconds: 
 
     Raises:
         SettingsError: no scheduler answers there, or it has no worker.
+        SimulationError: the scheduler went away, or a task ended one worker after the other.
     """
     try:
         client = Client(address, timeout=timeout_seconds)  # type: ignore[no-untyped-call]
@@ -60,5 +61,13 @@ def open_cluster(address: str, *, prepare: Callable[[], None], timeout_seconds: 
         client.register_plugin(Preparation(name, prepare))
         try:
             yield client.get_executor()  # type: ignore[no-untyped-call]
+        except (CancelledError, KilledWorker) as error:
+            raise SimulationError(
+                f"cluster: expected an answer to every task from {address}, but the scheduler went away or a task "
+                f"ended its workers one after the other ({type(error).__name__}: {error}). See what their logs say, "
+                "then run it again: what was finished is kept."
+            ) from error
         finally:
-            client.unregister_worker_plugin(name)  # type: ignore[no-untyped-call]
+            # Nothing is left to tidy at a scheduler that went away.
+            with suppress(OSError):
+                client.unregister_worker_plugin(name)  # type: ignore[no-untyped-call]

@@ -5,7 +5,7 @@ import pytest
 from distributed import LocalCluster
 
 from helios_pipeline.adapters.dask.cluster import open_cluster
-from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.errors import SettingsError, SimulationError
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.pools import preparation
 from helios_pipeline.sweep.run import Workers, run_sweep
@@ -32,7 +32,7 @@ def inputs():
 @pytest.fixture(scope="module")
 def cluster():
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
     ) as running:
         yield running
 
@@ -59,6 +59,19 @@ def test_a_cluster_of_processes_measures_the_same_bits_also_when_a_worker_is_kil
     for sweep in (there, damaged):
         assert sweep.metrics.to_numpy().tobytes() == here.metrics.to_numpy().tobytes()
         assert sweep.blocks.tobytes() == here.blocks.tobytes()
+
+
+def test_a_scheduler_that_goes_away_is_one_line_and_not_a_result(inputs):
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+
+        def close(done, total):
+            cluster.close()
+
+        with (
+            pytest.raises(SimulationError, match="but the scheduler went away"),
+            open_cluster(cluster.scheduler_address, prepare=preparation(inputs), timeout_seconds=5) as executor,
+        ):
+            sweep_on(inputs, executor, progress=close)
 
 
 def test_an_address_without_a_scheduler_is_refused(inputs):
