@@ -44,7 +44,8 @@ from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.kernel import evaluate, simulate
 from helios_pipeline.sweep.points import parameter_sets
-from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+from helios_pipeline.sweep.pools import open_threads
+from helios_pipeline.sweep.run import Workers, run_sweep
 
 warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning)
 
@@ -293,7 +294,7 @@ def show_scaling(months: Months, count: int) -> None:
         measure(f"{number:>7} markets", full_inputs(months, SYMBOLS[:number], window), some)
     print("  wall seconds of all sets:")
     for workers in (1, 2, 4)[: 1 + (psutil.cpu_count() or 1) // 2]:
-        print(f"    {workers} processes: {swept_in(inputs, records, workers):.2f}", flush=True)
+        print(f"    {workers} threads: {swept_in(inputs, records, workers):.2f}", flush=True)
 
 
 def measure(what: str, inputs: SimulationInputs, records: Records) -> None:
@@ -303,9 +304,9 @@ def measure(what: str, inputs: SimulationInputs, records: Records) -> None:
 
 
 def swept_in(inputs: SimulationInputs, records: Records, workers: int) -> float:
-    """Wall seconds of a sweep on that many processes, which have loaded the kernel before."""
+    """Wall seconds of a sweep on that many threads, after the kernel was loaded."""
     span = {"start": inputs.first_slot, "stop": len(inputs.opened_at)}
-    with open_pool(inputs, workers) as executor:
+    with open_threads(workers) as executor:
         chosen = Workers(executor=executor, chunk_size=512, progress=hear_nothing)
         run_sweep(inputs, records[:64], **span, workers=chosen)
         began = time.perf_counter()

@@ -11,13 +11,12 @@ says little.
 """
 
 import argparse
-import importlib
 import json
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,20 +43,10 @@ GRID = {
 }
 """20,736 sets."""
 
+CHILD = Path(__file__).with_name("sweep_round_child.py")
+
 COLD_SECONDS, WARM_SECONDS, MEMORY_BYTES = 15.0, 8.0, 2e9
 MARKETS_RATIO = 3.5
-
-TIMED = (
-    ("helios_pipeline.cli.research", "open_database", "database opened"),
-    ("helios_pipeline.definitions", "build_research", "adapters built"),
-    ("assets.round_run", "load_inputs", "market data loaded"),
-    ("assets.round_run", "iter_chunks", "chunks evaluated"),
-    ("assets.round_run", "judge_round", "round judged"),
-    ("assets.sweep", "store_round", "round stored"),
-    ("assets.sweep", "_pictures", "pictures drawn"),
-    ("dagster", "materialize", "asset materialized"),
-)
-"""Functions of the child whose begin and end are noted."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +56,7 @@ class Round:
     seconds: float
     processor_seconds: float
     peak_bytes: int
-    spans: list[tuple[str, float, float]]
+    spans: list[tuple[str, float, float, float]]
 
 
 def main() -> None:
@@ -75,16 +64,14 @@ def main() -> None:
     arguments.add_argument("--markets", type=int, nargs="+", default=[1], choices=[1, 2, 3])
     arguments.add_argument("--sets", type=int, default=20_736, help="at least so many: the grid grows along entry_z")
     arguments.add_argument("--repeat", type=int, default=2, help="warm rounds")
-    arguments.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
+    arguments.add_argument("--cluster", help="a Dask scheduler, as for `helios sweep`")
     given = arguments.parse_args()
-    if given.inside:
-        run_inside(given.inside)
-        return
+    options = ["--cluster", given.cluster] if given.cluster else []
     kept, warm = [], {}
     for markets in given.markets:
         settings = settings_for([BTC, ETH, SOL][:markets], given.sets)
         with prepared_home(settings) as home, tempfile.TemporaryDirectory() as cache:
-            rounds = [measure_round(home, settings, cache, number) for number in range(1 + given.repeat)]
+            rounds = [measure_round(home, settings, cache, number, options) for number in range(1 + given.repeat)]
             for name, each in zip(["cold", *["warm"] * given.repeat], rounds, strict=True):
                 show(f"{markets} market{'s' * (markets > 1)}, {name}", each)
             warm[markets] = min(rounds[1:], key=lambda each: each.seconds)
@@ -110,8 +97,8 @@ def show(title: str, measured: Round) -> None:
         f"{title}: {measured.seconds:.2f} s from process start to its end, {measured.processor_seconds:.2f} s of "
         f"processor, at most {measured.peak_bytes / 1e9:.2f} GB over its processes"
     )
-    for name, began, ended in measured.spans:
-        print(f"  {began:7.2f} to {ended:7.2f} s  {ended - began:6.2f} s  {name}")
+    for name, began, ended, processor in measured.spans:
+        print(f"  {began:7.2f} to {ended:7.2f} s  {ended - began:6.2f} s, {processor:6.2f} s of processor  {name}")
 
 
 def settings_for(instruments: Sequence[str], sets: int) -> dict[str, Any]:
@@ -183,12 +170,12 @@ def store_market(home: HeliosHome, instruments: Sequence[str]) -> None:
                 research.lake.replace(asset, inside, instrument=name, month=month, version="1", facts=facts)
 
 
-def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number: int) -> Round:
+def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number: int, options: Sequence[str]) -> Round:
     """`helios sweep` in a process of its own, at costs that no round had before."""
     home.configure(**settings, **{"costs.slippage_bps": 0.5 + number / 1000})
     report = home.folder / "spans.json"
     environment = home.environment | {"NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, __file__, "--inside", str(report)]
+    command = [sys.executable, str(CHILD), str(report), *options]
     began = time.perf_counter()
     with psutil.Popen(command, cwd=home.folder, env=environment) as process:
         memory = MemoryWatch(process)
@@ -222,48 +209,6 @@ class MemoryWatch:
             except psutil.Error:
                 continue
             self._peak = max(self._peak, held)
-
-
-def run_inside(report: Path) -> None:
-    """In the measured process: run the command and note when its parts began and ended."""
-    born = psutil.Process().create_time()
-    spans: list[tuple[str, float, float]] = [("process started", 0.0, time.time() - born)]
-    began = time.time()
-    from helios_pipeline.cli.commands import app
-
-    for module, _, _ in TIMED:
-        importlib.import_module(module)
-    spans.append(("modules imported", began - born, time.time() - born))
-    for module, name, label in TIMED:
-        setattr(sys.modules[module], name, noted(getattr(sys.modules[module], name), label, spans, born))
-    try:
-        app(["sweep"], standalone_mode=False)
-    finally:
-        spans.append(("everything", 0.0, time.time() - born))
-        used = [psutil.Process().cpu_times(), *(child.cpu_times() for child in psutil.Process().children())]
-        processor = sum(each.user + each.system + each.children_user + each.children_system for each in used)
-        report.write_text(json.dumps({"spans": sorted(spans, key=lambda span: span[2]), "processor": processor}))
-
-
-def noted(function: Callable[..., Any], label: str, spans: list[tuple[str, float, float]], born: float) -> Any:
-    """A function, context manager or generator that notes when it began and ended."""
-
-    def timed(*args: Any, **kwargs: Any) -> Any:
-        began = time.time() - born
-        found = function(*args, **kwargs)
-        if hasattr(found, "__next__"):
-            return followed(found, began)
-        spans.append((label, began, time.time() - born))
-        return found
-
-    def followed(items: Iterator[Any], began: float) -> Iterator[Any]:
-        for number, item in enumerate(items):
-            if number == 0:
-                spans.append((f"{label}: the first", began, time.time() - born))
-            yield item
-        spans.append((label, began, time.time() - born))
-
-    return timed
 
 
 if __name__ == "__main__":

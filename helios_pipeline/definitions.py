@@ -48,8 +48,7 @@ from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
 from helios_pipeline.simulation.inputs import SimulationInputs
-from helios_pipeline.sweep.pools import preparation
-from helios_pipeline.sweep.run import open_pool
+from helios_pipeline.sweep.pools import open_threads, preparation
 from jobs.agent_review import agent_review
 from jobs.schedules import judge_daily, refresh_daily
 from jobs.selections import daily_refresh, data_quality, optimization_round, promotion
@@ -115,7 +114,7 @@ def build_research(
         refresh=refresh,
         unattended=unattended,
         database_url=database_url,
-        open_workers=partial(open_pool, workers=settings.research.workers),
+        open_workers=lambda _: open_threads(settings.research.workers),
         progress=progress,
         downloads=downloads or NoProgress(),
     )
@@ -151,7 +150,7 @@ def make_definitions(research: Callable[[], Research], installation: Callable[[]
 
 
 def workers_of(cluster: str) -> OpenWorkers:
-    """The workers of a Dask cluster instead of processes here.
+    """The workers of a Dask cluster instead of threads here.
 
     Args:
         cluster: address of its scheduler, `tcp://host:port`.

@@ -140,7 +140,7 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False, clus
         settings: what is in force.
         steps: assets, in order.
         refresh: ask the archive again even about months that are final.
-        cluster: address of a Dask scheduler whose workers evaluate parameter sets; None for processes here.
+        cluster: address of a Dask scheduler whose workers evaluate parameter sets; None for threads here.
     """
     from helios_pipeline.cli.dagster import open_instance
     from helios_pipeline.definitions import build_research, workers_of

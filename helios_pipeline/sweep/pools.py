@@ -1,4 +1,4 @@
-"""Where a sweep's chunks are evaluated besides processes: threads here, or workers that somebody else started."""
+"""Where a sweep's chunks are evaluated: threads here, or workers that somebody else started."""
 
 import pickle
 from collections.abc import Callable, Iterator

@@ -11,13 +11,11 @@ from concurrent.futures import (
     BrokenExecutor,
     Executor,
     Future,
-    ProcessPoolExecutor,
     ThreadPoolExecutor,
     wait,
 )
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 
 import numpy as np
 import polars as pl
@@ -75,7 +73,7 @@ def run_sweep(inputs: SimulationInputs, sets: Grid | Records, *, start: int, sto
     """Evaluate every set over the slots [start, stop).
 
     Args:
-        inputs: the markets; an executor from `open_pool` holds them already, any other gets them once per worker.
+        inputs: the markets; threads share them, any other executor's worker that does not hold them gets them once.
         sets: a grid, or `PARAMETERS` in any order.
         start: first evaluated slot.
         stop: slot after the last evaluated one.
@@ -200,37 +198,6 @@ def evaluate_chunk(key: str, pickled: bytes | None, records: Records, start: int
         hold_inputs(key, pickled)
     inputs = _held.get(key)
     return None if inputs is None else evaluate(inputs, records, start=start, stop=stop)
-
-
-@contextmanager
-def open_pool(inputs: SimulationInputs, workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that hold the inputs from their start and end with the block, or with this process however it dies.
-
-    Args:
-        inputs: sent once to each worker.
-        workers: processes; 0 for one per core.
-    """
-    pickled = pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
-    # Workers fork from a server that never runs our code: this process has threads (polars, Dagster) whose locks a
-    # forked child would inherit. The server may import numba, which saves each worker a second; polars may not be
-    # there, for its import starts threads.
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["numba"])
-    executor = ProcessPoolExecutor(
-        max_workers=workers or None,
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(inputs_key(pickled), pickled),
-    )
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker(key: str, pickled: bytes) -> None:
-    end_with_parent()
-    hold_inputs(key, pickled)
 
 
 def end_with_parent() -> None:

@@ -3,8 +3,9 @@ import random
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ from helios_pipeline.sweep.narrowing import NextGrid, NoNextGrid, propose_next_g
 from helios_pipeline.sweep.points import chunk_rows, records_of
 from helios_pipeline.sweep.proscore import inner_retention
 from helios_pipeline.sweep.rounds import judge_round
-from helios_pipeline.sweep.run import Workers, iter_chunks, open_pool, run_sweep
+from helios_pipeline.sweep.run import Workers, end_with_parent, iter_chunks, run_sweep
 from tests.generated_market import BTC, ETH, FIRST, make_bars, make_inputs
 
 GRID = Grid(
@@ -38,6 +39,10 @@ GRID = Grid(
 @pytest.fixture(scope="module")
 def inputs():
     return make_inputs({BTC: make_bars(seed=1, days=75), ETH: make_bars(seed=2, days=75)}, warm_up_days=5, days=75)
+
+
+def processes(workers):
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=end_with_parent)
 
 
 def sweep_on(inputs, sets, executor=None, chunk_size=7, progress=lambda done, total: None):
@@ -59,7 +64,7 @@ def same_bits(left, right):
 
 
 def test_results_are_bit_identical_whatever_computes_them_and_in_what_portions(inputs, here):
-    with open_pool(inputs, 1) as one, open_pool(inputs, 2) as two:
+    with processes(1) as one, ThreadPoolExecutor(2) as two:
         assert same_bits(here, sweep_on(inputs, GRID, executor=one, chunk_size=5))
         assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=3))
         assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=1000))
@@ -68,8 +73,8 @@ def test_results_are_bit_identical_whatever_computes_them_and_in_what_portions(i
 def test_an_executor_that_holds_no_inputs_or_others_gets_them(inputs, here):
     others = make_inputs({BTC: make_bars(seed=3, days=70)}, warm_up_days=5, days=70)
 
-    with ThreadPoolExecutor(1) as threads, open_pool(others, 1) as pool:
-        assert same_bits(here, sweep_on(inputs, GRID, executor=threads))
+    with processes(1) as pool:
+        sweep_on(others, GRID.records()[:8], executor=pool)
         assert same_bits(here, sweep_on(inputs, GRID, executor=pool))
 
 
@@ -93,7 +98,7 @@ def test_the_market_has_enough_trades_for_these_tests_to_mean_something(here):
 def test_progress_is_told_after_each_chunk_and_ends_with_all_sets(inputs):
     told = []
 
-    with open_pool(inputs, 2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         sweep_on(inputs, GRID, executor=pool, chunk_size=10, progress=lambda *at: told.append(at))
 
     assert len(told) == -(-GRID.size // 10)
@@ -131,7 +136,7 @@ def test_a_measured_round_is_judged_counted_and_narrowed(inputs, here):
 
 
 def test_a_killed_worker_is_an_error_that_says_what_to_do(inputs):
-    with open_pool(inputs, 1) as pool:
+    with processes(1) as pool:
         pool.submit(signal.raise_signal, signal.SIGKILL)
 
         with pytest.raises(SimulationError, match=r"expected every worker to answer.*run it again"):
@@ -163,9 +168,12 @@ def test_nothing_to_evaluate_is_refused(inputs):
 
 PARENT = """
 import sys
-from helios_pipeline.sweep.run import open_pool
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-with open_pool({}, 2) as pool:
+from helios_pipeline.sweep.run import end_with_parent
+
+with ProcessPoolExecutor(2, mp_context=get_context("forkserver"), initializer=end_with_parent) as pool:
     pool.submit(abs, 1).result()
     pool.submit(abs, 1).result()
     print("started", flush=True)

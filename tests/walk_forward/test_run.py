@@ -13,7 +13,8 @@ from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
-from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.sweep.pools import open_threads
+from helios_pipeline.sweep.run import Workers
 from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
@@ -223,7 +224,7 @@ def test_a_report_survives_json_without_nan(inputs, min_sharpe):
 
 
 def test_two_workers_choose_and_earn_the_same(inputs, result):
-    with open_pool(inputs, 2) as pool:
+    with open_threads(2) as pool:
         parallel = walk(inputs, executor=pool)
 
     assert parallel.folds.equals(result.folds)
