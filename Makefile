@@ -6,13 +6,13 @@ BIN := .venv/bin
 MINUTES := 10
 KILLS := 100
 # Soaks, and parts of benchmarks.
-NOT_BENCHMARKS := live_equals_history live_soak live_kills live_memory bare_node wire_meter
+NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market sweep_kills live_equals_history live_soak live_kills live_memory bare_node wire_meter
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint soak bench browser screenshots lock clean
+.PHONY: help setup demo test check lint soak bench bench-sweep calibration browser screenshots lock clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 setup:  ## make .venv with the helios command in it
 	@test -n "$(PYTHON)" || { echo "helios: no Python 3.9 or later on PATH; install python3"; exit 1; }
@@ -39,6 +39,12 @@ soak: setup  ## long runs, 45 minutes: streams against history, live accounts ag
 
 bench: setup  ## measure the budgets; prints ratios taken in one run
 	@for b in $(filter-out $(NOT_BENCHMARKS:%=benchmarks/%.py),$(wildcard benchmarks/*.py)); do echo "== $$b"; $(BIN)/python $$b || exit 1; done
+
+bench-sweep: setup  ## vectorbt, NautilusTrader and Helios on one market: are trades equal, how fast is each
+	@$(BIN)/python benchmarks/bench_sweep.py
+
+calibration: setup  ## how often the gates promote skill and luck; goes on where it was stopped
+	@$(BIN)/python benchmarks/calibration.py
 
 browser:  ## install Chromium, which tests of the web interface and the screenshots use
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || { \

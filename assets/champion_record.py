@@ -7,6 +7,7 @@ import polars as pl
 from assets.research import Research
 from assets.round_record import gates_on_record
 from assets.rounds import MARKET_DATA
+from assets.search_statistics import interval_of
 from helios_pipeline.adapters.keys.files import trusted_keys
 from helios_pipeline.adapters.postgres.promotions import ChampionRow, PromotionStore, StoredDecision
 from helios_pipeline.adapters.postgres.rounds import RoundStore
@@ -23,7 +24,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.simulation.record import Simulation
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
 
-CHAMPION_REPORT_VERSION = "1"
+CHAMPION_REPORT_VERSION = "2"
 
 
 def champion_report_version(research: Research, network: Network) -> str:
@@ -35,6 +36,7 @@ def champion_report_version(research: Research, network: Network) -> str:
         "champion_report",
         CHAMPION_REPORT_VERSION,
         network=network,
+        statistics=research.settings.statistics.model_dump(),
         history=[(row.promotion_id, row.since) for row in history],
         decisions=[stored.promotion_id for stored in store.decisions(network, limit=1)],
         # An expired manifest is told by the present instant, which must not make every report a new one.
@@ -49,6 +51,7 @@ def gather_champion(research: Research, network: Network) -> ChampionReport:
     signed = _signed(history[0]) if history else None
     manifest = None if signed is None else _manifest(signed)
     objection = None if signed is None else _objection(research, signed, network)
+    simulation = None if manifest is None else _simulation(research, manifest)
     return ChampionReport(
         network=network,
         manifest=manifest,
@@ -57,7 +60,8 @@ def gather_champion(research: Research, network: Network) -> ChampionReport:
         objection=objection,
         history=[_reign(each) for each in history],
         refusal=_refusal(decisions),
-        simulation=None if manifest is None else _simulation(research, manifest),
+        simulation=simulation,
+        interval=None if simulation is None else interval_of(research, simulation.daily_returns),
         version=champion_report_version(research, network),
         made_at=research.now,
     )

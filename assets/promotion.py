@@ -11,33 +11,29 @@ from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import rows_table
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
+from assets.search_statistics import count_trials as trials_on
+from assets.search_statistics import ledger_statistics
 from assets.sweep import load_round
 from assets.walk_forward import walk_forward_report
 from helios_pipeline.adapters.champion.files import write_champion
 from helios_pipeline.adapters.keys.files import load_key, new_key
 from helios_pipeline.adapters.postgres.holdout import HoldoutStore
-from helios_pipeline.adapters.postgres.ledger import LedgerStore
 from helios_pipeline.adapters.postgres.promotions import Decision as Record
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError
 from helios_pipeline.core.keys import PIPELINE_NETWORK, SigningKey
 from helios_pipeline.core.manifest import Approval, Provenance, SignedManifest, TradingTerms, sign_manifest
-from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import AgreementSummary, GateResult, Gates, HoldoutRules, WalkForwardSummary
 from helios_pipeline.core.version import content_version
-from helios_pipeline.metrics.pbo import PboResult, pbo
 from helios_pipeline.promotion.decision import Decision, decide_promotion, gate_rows, make_manifest
 from helios_pipeline.promotion.evidence import Evidence, gather_evidence
 from helios_pipeline.promotion.holdout import HoldoutRequest, look_at_holdout
+from helios_pipeline.reports.luck import beside_luck
 from helios_pipeline.simulation.kernel import simulate
-from helios_pipeline.sweep.ledger import blocks_in_force, ledger_key
-from helios_pipeline.sweep.rounds import RoundResult
+from helios_pipeline.sweep.ledger import ledger_key
 
-CODE_VERSION = "1"
-
-PBO_ROUND_TRIPS = 20
-"""Sets with fewer say nothing about overfitting, whatever the constraints ask for."""
+CODE_VERSION = "2"
 
 
 def decision_version(research: Research, plan: RoundPlan) -> str:
@@ -51,6 +47,7 @@ def decision_version(research: Research, plan: RoundPlan) -> str:
             for name in ("sweep_results", "walk_forward_report", "backtest_report")
         },
         gates=settings.gates.model_dump(),
+        statistics=settings.statistics.model_dump(),
         holdout=settings.holdout.model_dump(),
         trials=count_trials(research, plan),
     )
@@ -58,7 +55,7 @@ def decision_version(research: Research, plan: RoundPlan) -> str:
 
 def count_trials(research: Research, plan: RoundPlan) -> int:
     """N: distinct sets ever evaluated on bars of this window."""
-    return _trials_on(research, plan, plan.window)
+    return trials_on(research, plan, plan.window)
 
 
 def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
@@ -66,12 +63,15 @@ def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
     backtest = research.lake.facts_named("backtest_report", plan.name)["agreement"]
     summary = research.lake.facts_named("walk_forward_report", plan.name)["summary"]
     result = load_round(research, plan)
+    compared = ledger_statistics(research, plan, result)
     return gather_evidence(
         result,
         trials=count_trials(research, plan),
-        pbo=_overfitting(research, plan, result),
+        pbo=compared.pbo,
         walk_forward=WalkForwardSummary(**_numbers(summary)),
         agreement=AgreementSummary(**dict(backtest)),
+        effective_trials=compared.effective_trials,
+        reality_check=compared.reality_check,
     )
 
 
@@ -141,6 +141,9 @@ def promoted_parameters(
             "promoted": decision.promoted,
             "summary": report["summary"],
             "verdict": "promoted" if decision.promoted else "refused",
+            "sharpe": beside_luck(
+                decision.hurdle.observed_sharpe, trials=decision.hurdle.trials, days=decision.hurdle.days
+            ),
             "would_have_needed": decision.hurdle.sentence(),
             "gates": rows_table([asdict(row) for row in gate_rows(decision.gates)]),
         },
@@ -166,23 +169,9 @@ def _look(research: Research, plan: RoundPlan, evidence: Evidence) -> GateResult
             candidate_key=ledger_key(plan.context, candidate.canonical),
         ),
         rules=HoldoutRules(**settings.model_dump(exclude={"days"})),
-        searched=_trials_on(research, plan, plan.holdout),
+        searched=trials_on(research, plan, plan.holdout),
         daily_returns=daily_returns,
     )
-
-
-def _trials_on(research: Research, plan: RoundPlan, window: Window) -> int:
-    ids = [instrument.instrument_id for instrument in plan.context.instruments]
-    return LedgerStore(research.database()).count_trials(research.market_data, ids, window)
-
-
-def _overfitting(research: Research, plan: RoundPlan, result: RoundResult) -> PboResult | None:
-    ids = [instrument.instrument_id for instrument in plan.context.instruments]
-    keys, recorded = LedgerStore(research.database()).blocks(research.market_data, ids, plan.window, PBO_ROUND_TRIPS)
-    blocks = blocks_in_force(
-        dict(zip(keys, recorded, strict=True)), result, plan.context, min_round_trips=PBO_ROUND_TRIPS
-    )
-    return pbo(blocks) if len(blocks) >= 2 else None
 
 
 def _sign(research: Research, plan: RoundPlan, decision: Decision) -> SignedManifest:

@@ -1,6 +1,7 @@
 """What every asset is given: settings, lake, archive, database and whoever watches the progress."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,9 +15,14 @@ from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.adapters.postgres.locks import partition_lock
 from helios_pipeline.core.errors import DatabaseError
 from helios_pipeline.settings import Settings
+from helios_pipeline.simulation.inputs import SimulationInputs
 
 OWNER = "team:research"
 """Who answers for the assets."""
+
+
+type OpenWorkers = Callable[[SimulationInputs], AbstractContextManager[Executor]]
+"""Opens what evaluates parameter sets on these inputs: it holds them already, or gets them once per worker."""
 
 
 class Progress(Protocol):
@@ -64,6 +70,7 @@ class Research:
         refresh: ask the archive again even about months that are final.
         unattended: nobody waits for this work, so a source that does not answer is asked again minutes later.
         database_url: PostgreSQL as role `helios_pipeline`; None where none is running.
+        open_workers: opens what evaluates parameter sets, here or on a cluster; changes no result.
         progress: hears how far a long step is.
         downloads: hears of every file and byte.
     """
@@ -79,6 +86,7 @@ class Research:
     refresh: bool
     unattended: bool
     database_url: str | None
+    open_workers: OpenWorkers
     progress: Progress
     downloads: DownloadProgress
 

@@ -8,20 +8,23 @@ import polars as pl
 from assets.promotion import collect_evidence, count_trials, decision_version
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs
+from assets.search_statistics import interval_of
 from assets.sweep import load_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
+from helios_pipeline.adapters.postgres.round_history import RoundHistory
 from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.selection import GateResult, Gates
 from helios_pipeline.core.version import content_version
 from helios_pipeline.promotion.gates import judge_gates
 from helios_pipeline.promotion.hurdle import measure_hurdle
+from helios_pipeline.promotion.search_statistics import search_statistics
 from helios_pipeline.reports.round_page import RecordedDecision, RoundReport
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.simulation.record import Simulation
 from helios_pipeline.strategy.parameters import ParameterSet
 
-ROUND_REPORT_VERSION = "1"
+ROUND_REPORT_VERSION = "2"
 INPUTS = ("sweep_results", "walk_forward_report", "backtest_report")
 
 
@@ -33,6 +36,7 @@ def round_report_version(research: Research, plan: RoundPlan) -> str:
         ROUND_REPORT_VERSION,
         inputs={name: research.lake.version_named(name, plan.name) for name in INPUTS},
         gates=research.settings.gates.model_dump(),
+        statistics=research.settings.statistics.model_dump(),
         trials=count_trials(research, plan),
         decision=None if decision is None else decision.promotion_id,
     )
@@ -48,6 +52,7 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
     result, evidence = load_round(research, plan), collect_evidence(research, plan)
     gates = Gates(**research.settings.gates.model_dump(exclude={"agreement_sets"}))
     hurdle = measure_hurdle(evidence, gates)
+    simulation = simulate_set(research, plan, result.best_parameters)
     walk_forward = research.lake.facts_named("walk_forward_report", plan.name)
     backtest = research.lake.facts_named("backtest_report", plan.name)
     return RoundReport(
@@ -61,12 +66,14 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
         metrics=result.metrics,
         folds=research.lake.read_named("walk_forward_report", plan.name),
         out_of_sample=growth_of(walk_forward["equity"]),
-        simulation=simulate_set(research, plan, result.best_parameters),
+        simulation=simulation,
         initial_equity_quote=float(research.settings.research.initial_equity_quote),
         agreement=backtest["agreement"],
         finalists=backtest["finalists"],
         gates=judge_gates(evidence, constraints=plan.constraints, gates=gates, hurdle=hurdle),
         hurdle=hurdle,
+        statistics=search_statistics(evidence, hurdle, interval_of(research, simulation.daily_returns)),
+        rounds=tuple(RoundHistory(research.database()).until(plan.name)),
         decision=_recorded(research, plan),
         input_versions=versions,
         version=round_report_version(research, plan),

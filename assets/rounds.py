@@ -16,6 +16,7 @@ from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.ledger import TrialContext
+from helios_pipeline.sweep.search import Search
 
 MARKET_DATA = ("bars_15m", "funding_features", "raw_funding_rates")
 """What a simulation reads of each month."""
@@ -30,7 +31,8 @@ class RoundPlan:
         months: months that are read, in order.
         window: what sweep and folds may see.
         holdout: the whole days after it, used once at the end.
-        grid: the points.
+        grid: the points, or the region that is sampled.
+        search: how the sets are chosen from it.
         constraints: what a set must reach in sample.
         context: what all its trials share.
     """
@@ -40,6 +42,7 @@ class RoundPlan:
     window: Window
     holdout: Window
     grid: Grid
+    search: Search
     constraints: Constraints
     context: TrialContext
 
@@ -69,6 +72,7 @@ def plan_round(research: Research) -> RoundPlan:
         feature_settings=settings.feature_settings,
     )
     grid = Grid(**settings.grid.model_dump())
+    search = Search(**settings.search.model_dump())
     constraints = Constraints(**settings.constraints.model_dump())
     window = Window(first=month_start(first), last=holdout_first)
     searched = content_version(
@@ -80,6 +84,8 @@ def plan_round(research: Research) -> RoundPlan:
         constraints=constraints,
         context=context.canonical(),
         equity=settings.research.initial_equity_quote,
+        # A grid is the same round whatever a sampler would be told.
+        **({"search": asdict(search)} if search.sampled else {}),
     )
     return RoundPlan(
         name=f"{first}_{to}_{searched[:8]}",
@@ -87,6 +93,7 @@ def plan_round(research: Research) -> RoundPlan:
         window=window,
         holdout=Window(first=holdout_first, last=last),
         grid=grid,
+        search=search,
         constraints=constraints,
         context=context,
     )
@@ -122,7 +129,7 @@ def market_data_versions(research: Research, plan: RoundPlan, last: datetime) ->
 
 def load_inputs(research: Research, plan: RoundPlan, window: Window) -> SimulationInputs:
     """Load the markets up to a window's end; earlier bars warm its features, later ones are not even read."""
-    frames = {asset: _load(research, plan, asset, window.last) for asset in MARKET_DATA}
+    frames = {asset: load_frames(research, plan, asset, window.last) for asset in MARKET_DATA}
     return build_inputs(
         plan.context.instruments,
         frames["bars_15m"],
@@ -136,7 +143,8 @@ def load_inputs(research: Research, plan: RoundPlan, window: Window) -> Simulati
     )
 
 
-def _load(research: Research, plan: RoundPlan, asset: str, last: datetime) -> Mapping[str, pl.DataFrame]:
+def load_frames(research: Research, plan: RoundPlan, asset: str, last: datetime) -> Mapping[str, pl.DataFrame]:
+    """One of `MARKET_DATA` by instrument, up to an instant; settlements of that instant included."""
     stamp = "settled_at" if asset == "raw_funding_rates" else "opened_at"
     months = [month for month in plan.months if month_start(month) < last]
     return {

@@ -1,32 +1,33 @@
 """One optimization round: every parameter set with its metrics and verdict."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
-import numpy as np
 import polars as pl
 
 from assets.columns import column_schema
 from assets.features import funding_features
+from assets.pace import Pace
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import picture, rows_table
 from assets.research import Research
-from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
-from helios_pipeline.adapters.postgres.ledger import LedgerStore
+from assets.round_run import chunks_of, run_round
+from assets.rounds import RoundPlan, market_data_versions, plan_named_round
+from assets.search_statistics import count_trials, price_of_round
+from assets.sweep_chunks import block_column, blocks_of
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
 from helios_pipeline.reports.figures import draw_distribution, draw_heat_map
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
-from helios_pipeline.sweep.ledger import ledger_entries
 from helios_pipeline.sweep.narrowing import propose_next_grid
-from helios_pipeline.sweep.rounds import RoundResult, judge_round
-from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+from helios_pipeline.sweep.rounds import RoundResult
 
-CODE_VERSION = "1"
-CHUNK_SIZE = 256
-"""Sets in one task: some tenths of a second of work, so that price scores are shared and progress still moves."""
+CODE_VERSION = "2"
+SETS_IN_ROW_GROUP = 65_536
+"""Sets that are written together, so that a million take no second place in memory."""
 
 BEST_SHOWN = 20
 METRICS_SHOWN = ("proscore2", "sharpe", "net_return", "max_drawdown", "win_rate", "round_trips", "failed_constraints")
@@ -42,31 +43,16 @@ def sweep_version(research: Research, plan: RoundPlan) -> str:
     )
 
 
-def run_round(research: Research, plan: RoundPlan) -> RoundResult:
-    """Evaluate and judge every set of the round on its window."""
-    inputs = load_inputs(research, plan, plan.window)
-    with open_pool(inputs, research.settings.research.workers) as pool:
-        workers = Workers(
-            executor=pool,
-            chunk_size=CHUNK_SIZE,
-            progress=lambda done, total: research.progress("sweep_results", done, total),
-        )
-        sweep = run_sweep(inputs, plan.grid, start=inputs.first_slot, stop=len(inputs.opened_at), workers=workers)
-    return judge_round(plan.name, sweep, grid=plan.grid, window=plan.window, constraints=plan.constraints)
-
-
 def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
-    """Ledger first, results after: a set that anyone could have seen has been counted."""
+    """Summary to PostgreSQL, every set to the lake; the round's trials are in the ledger already."""
     summary = {**result.summary(), "next_round": propose_next_grid(result).summary()}
-    entries = ledger_entries(result, plan.context, market_data=research.market_data)
-    LedgerStore(research.database()).record(entries)
     RoundStore(research.database()).replace_sweep(
         SweepRound(
             round=plan.name,
             market_data=research.market_data,
             instruments=[instrument.instrument_id for instrument in plan.context.instruments],
             window=plan.window,
-            grid={"values": summary["grid"], "next_round": summary["next_round"]},
+            grid={"values": summary["grid"], "search": summary["search"], "next_round": summary["next_round"]},
             sets=summary["sets"],
             passed=summary["passed"],
             best=summary["best"],
@@ -74,12 +60,17 @@ def store_round(research: Research, plan: RoundPlan, result: RoundResult, versio
             input_version=version,
         )
     )
-    packed = [block.tobytes() for block in np.ascontiguousarray(result.blocks, dtype="<f8")]
-    frame = result.metrics.with_columns(pl.Series("blocks", packed, dtype=pl.Binary))
-    research.lake.replace_named(
-        "sweep_results", plan.name, frame, version=version, facts={**summary, "best_row": result.best}
+    research.lake.replace_streamed(
+        "sweep_results", plan.name, _portions(result), version=version, facts={**summary, "best_row": result.best}
     )
+    chunks_of(research, plan, version).remove()
     return summary
+
+
+def _portions(result: RoundResult) -> Iterator[pl.DataFrame]:
+    for first in range(0, result.metrics.height, SETS_IN_ROW_GROUP):
+        blocks = result.blocks[first : first + SETS_IN_ROW_GROUP]
+        yield result.metrics.slice(first, SETS_IN_ROW_GROUP).with_columns(block_column(blocks))
 
 
 def load_round(research: Research, plan: RoundPlan) -> RoundResult:
@@ -89,9 +80,8 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
         DataError: it has not run.
     """
     frame = research.lake.read_named("sweep_results", plan.name)
-    blocks = np.frombuffer(b"".join(frame["blocks"]), "<f8").reshape(frame.height, -1, 3)
-    metrics = frame.drop("blocks")
-    best = research.lake.facts_named("sweep_results", plan.name)["best_row"]
+    metrics, blocks = frame.drop("blocks"), blocks_of(frame)
+    facts: dict[str, Any] = research.lake.facts_named("sweep_results", plan.name)
     return RoundResult(
         name=plan.name,
         grid=plan.grid,
@@ -99,7 +89,9 @@ def load_round(research: Research, plan: RoundPlan) -> RoundResult:
         constraints=plan.constraints,
         metrics=metrics,
         blocks=blocks,
-        best=int(str(best)),
+        best=facts["best_row"],
+        search=plan.search,
+        warnings=tuple(facts["warnings"]),
     )
 
 
@@ -120,10 +112,18 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
     plan = plan_named_round(research, context.partition_key)
     with research.lock("sweep_results", plan.name):
         version = sweep_version(research, plan)
-        result = run_round(research, plan)
+        pace = Pace(context.log.info, "sets")
+
+        def tell(done: int, total: int) -> None:
+            research.progress("sweep_results", done, total)
+            pace(done, total)
+
+        price = price_of_round(research, plan)
+        if price is not None:
+            context.log.info(price.sentence())
+        result = run_round(research, plan, version, tell)
         summary = store_round(research, plan, result, version)
-        ids = [instrument.instrument_id for instrument in plan.context.instruments]
-        trials = LedgerStore(research.database()).count_trials(research.market_data, ids, plan.window)
+        trials = count_trials(research, plan, plan.window)
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
@@ -132,10 +132,11 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             **_pictures(research, result, trials),
             "best_sets": _best_sets(result),
             "trials": trials,
+            "best_sharpe": _best_sharpe(result, trials),
             "passed": summary["passed"],
             "failed": dg.MetadataValue.json(summary["failed"]),
             "best": dg.MetadataValue.json(summary["best"]),
-            "edge_warnings": dg.MetadataValue.json(summary["edge_warnings"]),
+            "warnings": dg.MetadataValue.json(summary["warnings"]),
             "next_round": dg.MetadataValue.json(summary["next_round"]),
             "window": dg.MetadataValue.json(summary["window"]),
         },
@@ -155,6 +156,11 @@ def _pictures(research: Research, result: RoundResult, trials: int) -> dict[str,
         words = f"Sharpe ratio, {names[1]} against {names[0]}"
         shown["heat_map"] = picture(research, f"{where}/heat_map", draw_heat_map(metrics, names[0], names[1]), words)
     return shown
+
+
+def _best_sharpe(result: RoundResult, trials: int) -> str:
+    best = result.metrics.row(result.best, named=True)
+    return beside_luck(best["sharpe"], trials=trials, days=int(best["days"]))
 
 
 def _best_sets(result: RoundResult) -> dg.TableMetadataValue:

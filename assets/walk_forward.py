@@ -1,5 +1,6 @@
 """Walk-forward: the round's procedure judged on bars it had not seen."""
 
+import json
 from typing import Any
 
 import dagster as dg
@@ -9,18 +10,19 @@ from assets.columns import column_schema
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import picture, rows_table
 from assets.research import Research
+from assets.round_run import CHUNK_SIZE
 from assets.rounds import RoundPlan, load_inputs, plan_named_round
-from assets.sweep import CHUNK_SIZE, sweep_results
+from assets.sweep import sweep_results
 from helios_pipeline.adapters.postgres.rounds import RoundStore
 from helios_pipeline.core.version import content_version
-from helios_pipeline.reports.figures import draw_equity, draw_folds
+from helios_pipeline.reports.figures import draw_choices, draw_equity, draw_folds
 from helios_pipeline.reports.performance import NO_EQUITY
-from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.sweep.run import Workers
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.result import WalkForwardResult
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 
-CODE_VERSION = "1"
+CODE_VERSION = "2"
 
 
 def walk_forward_version(research: Research, plan: RoundPlan) -> str:
@@ -38,13 +40,15 @@ def judge_procedure(research: Research, plan: RoundPlan) -> WalkForwardResult:
     inputs = load_inputs(research, plan, plan.window)
     lengths = FoldLengths(**research.settings.walk_forward.model_dump())
     folds = plan_folds(inputs, plan.grid, lengths, start=inputs.first_slot, stop=len(inputs.opened_at))
-    with open_pool(inputs, research.settings.research.workers) as pool:
+    with research.open_workers(inputs) as pool:
         workers = Workers(
             executor=pool,
             chunk_size=CHUNK_SIZE,
             progress=lambda done, total: research.progress("walk_forward_report", done, total),
         )
-        return run_walk_forward(inputs, plan.grid, folds=folds, constraints=plan.constraints, workers=workers)
+        return run_walk_forward(
+            inputs, plan.grid, plan.search, folds=folds, constraints=plan.constraints, workers=workers
+        )
 
 
 @dg.asset(
@@ -74,7 +78,7 @@ def walk_forward_report(
         metadata={
             "dagster/row_count": result.folds.height,
             "dagster/column_schema": column_schema(result.folds.schema),
-            "summary": dg.MetadataValue.json(report["summary"]),
+            "summary": dg.MetadataValue.json(report["summary"] | {"efficiency": report["efficiency"]}),
             "equity": picture(
                 research,
                 f"walk_forward_report/{plan.name}/equity",
@@ -87,9 +91,20 @@ def walk_forward_report(
                 draw_folds(result.folds),
                 "Sharpe ratio in and out of sample per fold",
             ),
+            "choices": picture(
+                research,
+                f"walk_forward_report/{plan.name}/choices",
+                draw_choices(plan.grid.as_values(), _choices(result)),
+                "Value of each parameter that each fold chose",
+            ),
             "folds": rows_table(result.folds),
+            "stability": rows_table(result.stability),
         },
     )
+
+
+def _choices(result: WalkForwardResult) -> list[dict[str, float] | None]:
+    return [None if text is None else json.loads(text) for text in result.folds["parameters"]]
 
 
 def _growth(result: WalkForwardResult) -> pl.DataFrame:

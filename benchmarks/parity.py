@@ -28,13 +28,13 @@ from helios_pipeline.data.klines import parse_klines
 from helios_pipeline.data.open_interest import RAW_OPEN_INTEREST_SCHEMA
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
+from helios_pipeline.simulation.arrays import records_of
 from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.simulation.kernel import evaluate, simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 from simulated_venues.frames import funding_frame, klines_frame
 
 warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", DeprecationWarning)
-from helios_pipeline.simulation.nautilus import compare, run_backtest  # noqa: E402
 
 BUDGET = 5_000
 COPIES = 50
@@ -63,7 +63,7 @@ SETS = [
 ]
 
 
-def real_frames(data: Path, months: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+def real_frames(data: Path, months: list[str], symbol: str = "BTCUSDT") -> tuple[pl.DataFrame, pl.DataFrame]:
     """Klines and funding rates of the archive's own zips."""
     folder = data / "binance_vision/data/futures/um/monthly"
 
@@ -71,11 +71,11 @@ def real_frames(data: Path, months: list[str]) -> tuple[pl.DataFrame, pl.DataFra
         return unzip_csv((folder / path).read_bytes(), name=path.rpartition("/")[2])
 
     klines = [
-        parse_klines(csv(f"klines/BTCUSDT/15m/BTCUSDT-15m-{month}.zip"), interval="15m", file=month).frame
+        parse_klines(csv(f"klines/{symbol}/15m/{symbol}-15m-{month}.zip"), interval="15m", file=month).frame
         for month in months
     ]
     funding = [
-        parse_funding_rates(csv(f"fundingRate/BTCUSDT/BTCUSDT-fundingRate-{month}.zip"), file=month).frame
+        parse_funding_rates(csv(f"fundingRate/{symbol}/{symbol}-fundingRate-{month}.zip"), file=month).frame
         for month in months
     ]
     return pl.concat(klines), pl.concat(funding)
@@ -125,7 +125,7 @@ def kernel_seconds(inputs: SimulationInputs, parameters: ParameterSet) -> float:
         turns = []
         for _ in range(3):
             began = time.perf_counter()
-            evaluate(inputs, [parameters] * copies, start=0, stop=stop)
+            evaluate(inputs, records_of([parameters] * copies), start=0, stop=stop)
             turns.append(time.perf_counter() - began)
         return min(turns)
 
@@ -133,6 +133,9 @@ def kernel_seconds(inputs: SimulationInputs, parameters: ParameterSet) -> float:
 
 
 def main() -> int:
+    # Imported where it is used: a process that only reads market data with this module needs no 300 MB for it.
+    from helios_pipeline.simulation.nautilus import compare, run_backtest
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--months", nargs=2, default=["2024-01", "2024-12"], metavar=("FIRST", "LAST"))
     parser.add_argument("--sets", type=int, default=5)

@@ -9,8 +9,9 @@ seeds and measured on others.
 
 import argparse
 import time
-from dataclasses import replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -18,41 +19,72 @@ import polars as pl
 
 from helios_pipeline.cli.simulated import simulated_market
 from helios_pipeline.core.calendar import BAR_INTERVAL
-from helios_pipeline.core.records import Window
+from helios_pipeline.core.records import Costs, Window
+from helios_pipeline.core.selection import Constraints
 from helios_pipeline.data.bars import make_bars
+from helios_pipeline.data.open_interest import RAW_OPEN_INTEREST_SCHEMA
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import Settings, load_settings
+from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.simulation.kernel import evaluate
-from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
-from simulated_venues.frames import funding_frame, klines_frame, open_interest_frame
+from helios_pipeline.sweep.verdict import judge_sets
+from simulated_venues.frames import funding_frame, klines_frame
 from simulated_venues.market import SimulatedMarket
+from simulated_venues.settings import MIN_TRADES_PER_RAW_BAR, RAW_BARS_PER_DAY
 
 LOADED_FROM = datetime(2023, 1, 1, tzinfo=UTC)
 YEAR = Window(first=datetime(2023, 3, 1, tzinfo=UTC), last=datetime(2024, 3, 1, tzinfo=UTC))
+PART = timedelta(days=28)
+"""The market remembers the paths of its last 32 days: klines and funding asked together make each path once."""
 
 
-def market_inputs(settings: Settings, *, seed: int, edge: float, window: Window = YEAR) -> SimulationInputs:
-    """One simulated market through the research stages, as the kernel takes it."""
-    described = simulated_market(settings).settings
-    market = SimulatedMarket(replace(described, seed=seed, edge=edge))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketFrames:
+    """One simulated market through the data and feature stages, instrument id → frame."""
+
+    bars: dict[str, pl.DataFrame]
+    features: dict[str, pl.DataFrame]
+    funding: dict[str, pl.DataFrame]
+
+
+def make_frames(settings: Settings, *, seed: int, edge: float, last: datetime) -> MarketFrames:
+    """Bars, features and funding of the instruments of research, from `LOADED_FROM` to `last`.
+
+    The market has as few trades as its bars need: prices and funding are the same with any number of them.
+    """
+    described = simulated_market(settings, only=settings.research.instruments).settings
+    fewest = MIN_TRADES_PER_RAW_BAR * RAW_BARS_PER_DAY
+    instruments = tuple(replace(instrument, trades_per_day=fewest) for instrument in described.instruments)
+    market = SimulatedMarket(replace(described, seed=seed, edge=edge, instruments=instruments))
     bars, features, funding = {}, {}, {}
-    names = settings.research.instruments
-    for name in names:
-        klines = klines_frame(market, name, LOADED_FROM, window.last, raw_bars=15)
-        bars[name] = make_bars(klines, first=LOADED_FROM, last=window.last).bars
-        funding[name] = funding_frame(market, name, LOADED_FROM, window.last)
-        contracts = open_interest_frame(market, name, LOADED_FROM, LOADED_FROM)
+    for name in settings.research.instruments:
+        parts = [
+            (klines_frame(market, name, *span, raw_bars=15), funding_frame(market, name, *span))
+            for span in _parts(LOADED_FROM, last)
+        ]
+        klines, funding[name] = (pl.concat(frames) for frames in zip(*parts, strict=True))
+        bars[name] = make_bars(klines, first=LOADED_FROM, last=last).bars
         features[name] = make_features(
-            bars[name], funding[name], contracts, settings.feature_settings, instrument_id=name, interval=BAR_INTERVAL
+            bars[name],
+            funding[name],
+            RAW_OPEN_INTEREST_SCHEMA.to_frame(),
+            settings.feature_settings,
+            instrument_id=name,
+            interval=BAR_INTERVAL,
         )
+    return MarketFrames(bars=bars, features=features, funding=funding)
+
+
+def make_inputs(settings: Settings, frames: MarketFrames, *, costs: Costs, window: Window) -> SimulationInputs:
+    """The frames as the kernel takes them."""
     return build_inputs(
-        [i.record() for i in settings.instruments if i.id in names],
-        bars,
-        features,
-        funding,
-        costs=settings.costs.record(),
+        [i.record() for i in settings.instruments if i.id in settings.research.instruments],
+        frames.bars,
+        frames.features,
+        frames.funding,
+        costs=costs,
         limits=settings.limits.record(),
         feature_settings=settings.feature_settings,
         initial_equity_quote=settings.research.initial_equity_quote,
@@ -60,46 +92,42 @@ def market_inputs(settings: Settings, *, seed: int, edge: float, window: Window 
     )
 
 
-def market_metrics(
-    settings: Settings, points: list[ParameterSet], *, seed: int, edge: float, window: Window = YEAR
-) -> pl.DataFrame:
-    """Metrics of every set on one market."""
-    inputs = market_inputs(settings, seed=seed, edge=edge, window=window)
-    return evaluate(inputs, points, start=inputs.slot_of(window.first), stop=inputs.slot_of(window.last)).metrics
+def year_metrics(settings: Settings, records: Records, *, seed: int, edge: float, costs: Costs) -> pl.DataFrame:
+    """Metrics of every set on a year of one market."""
+    frames = make_frames(settings, seed=seed, edge=edge, last=YEAR.last)
+    inputs = make_inputs(settings, frames, costs=costs, window=YEAR)
+    return evaluate(inputs, records, start=inputs.slot_of(YEAR.first), stop=len(inputs.opened_at)).metrics
 
 
-def passing(metrics: pl.DataFrame, settings: Settings) -> pl.Series:
-    """Which sets meet every constraint."""
-    limits = settings.constraints
-    return metrics.select(
-        (pl.col("round_trips") >= limits.min_round_trips)
-        & (pl.col("max_drawdown") >= -limits.max_drawdown_fraction)
-        & (pl.col("sharpe").fill_nan(-9.0) >= limits.min_sharpe)
-        & (pl.col("win_rate").fill_nan(0.0) >= limits.min_win_rate)
-    ).to_series()
-
-
-def report(settings: Settings, points: list[ParameterSet], edge: float, choose: int, measure: int) -> None:
+def report(settings: Settings, grid: Grid, edge: float, choose: int, measure: int) -> None:
     """Print what one edge is worth."""
-    began = time.perf_counter()
-    chosen_on = [market_metrics(settings, points, seed=10_000 + k, edge=edge) for k in range(choose)]
-    measured_on = [market_metrics(settings, points, seed=20_000 + k, edge=edge) for k in range(measure)]
+    began, records, costs = time.perf_counter(), grid.records(), settings.costs.record()
+    chosen_on = [year_metrics(settings, records, seed=10_000 + k, edge=edge, costs=costs) for k in range(choose)]
+    measured_on = [year_metrics(settings, records, seed=20_000 + k, edge=edge, costs=costs) for k in range(measure)]
     best = int(np.nanargmax(np.nanmean([m["sharpe"].to_numpy() for m in chosen_on], axis=0)))
     rows = pl.concat([m[best] for m in measured_on])
     sharpes = rows["sharpe"].to_numpy()
     winners = [float(m["sharpe"].fill_nan(-9.0).max()) for m in measured_on]  # type: ignore[arg-type]
-    passed = [int(passing(m, settings).sum()) for m in measured_on]
+    constraints = Constraints(**settings.constraints.model_dump())
+    passed = [int(judge_sets(m, constraints)["passed"].sum()) for m in measured_on]
     print(
         f"edge {edge}: true net Sharpe {sharpes.mean():.2f} ± {sharpes.std(ddof=1) / np.sqrt(measure):.2f} "
-        f"(standard error, {measure} independent years) of the set chosen on {choose} others:\n  {points[best]}\n"
+        f"(standard error, {measure} independent years) of the set chosen on {choose} others:\n"
+        f"  {grid.points()[best]}\n"
         f"  a year: {rows['round_trips'].mean():.0f} round trips, win rate {rows['win_rate'].mean():.2f}, net return "
         f"{rows['net_return'].mean():.2f}, drawdown {rows['max_drawdown'].mean():.3f} (worst "
         f"{rows['max_drawdown'].min():.3f}), exposure {rows['exposure'].mean():.2f}\n"
-        f"  of {len(points)} sets {np.mean(passed):.0f} pass the constraints in a year (fewest {min(passed)}, most "
+        f"  of {grid.size} sets {np.mean(passed):.0f} pass the constraints in a year (fewest {min(passed)}, most "
         f"{max(passed)}); best in sample: Sharpe {np.mean(winners):.2f} ({min(winners):.2f} to {max(winners):.2f})\n"
         f"  {time.perf_counter() - began:.1f} s",
         flush=True,
     )
+
+
+def _parts(first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
+    while first < last:
+        yield first, min(first + PART, last)
+        first += PART
 
 
 def main() -> None:
@@ -110,9 +138,9 @@ def main() -> None:
     arguments.add_argument("--measure", type=int, default=24)
     given = arguments.parse_args()
     settings = load_settings(given.config, {})
-    points = Grid.from_values(settings.grid.model_dump()).points()
+    grid = Grid.from_values(settings.grid.model_dump())
     for edge in given.edge or [0.0, settings.simulated_market.edge]:
-        report(settings, points, edge, given.choose, given.measure)
+        report(settings, grid, edge, given.choose, given.measure)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Composition root of the Dagster code location: assets, jobs, and the one resource they share."""
 
 import os
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -24,12 +25,13 @@ for _package in (assets, jobs, sensors):
 
 from assets.backtest import backtest_report
 from assets.bars import bars_15m
+from assets.bias import BIAS_CHECKS
 from assets.checks import CROSS_PARTITION_CHECKS
 from assets.features import funding_features
 from assets.market_data import raw_funding_rates, raw_klines, raw_open_interest
 from assets.promotion import promoted_parameters
 from assets.reports import champion_report, data_quality_report, round_report
-from assets.research import Installation, Progress, Research
+from assets.research import Installation, OpenWorkers, Progress, Research
 from assets.sweep import sweep_results
 from assets.walk_forward import walk_forward_report
 from helios_pipeline.adapters.binance.archive import (
@@ -45,6 +47,8 @@ from helios_pipeline.adapters.expectations.docs import DataDocs
 from helios_pipeline.adapters.lake.store import Lake
 from helios_pipeline.core.records import REAL_MARKET
 from helios_pipeline.settings import Settings, load_settings
+from helios_pipeline.simulation.inputs import SimulationInputs
+from helios_pipeline.sweep.pools import open_threads, preparation
 from jobs.agent_review import agent_review
 from jobs.schedules import judge_daily, refresh_daily
 from jobs.selections import daily_refresh, data_quality, optimization_round, promotion
@@ -54,6 +58,9 @@ from sensors.settings import follow_settings
 
 BACKOFF_SECONDS = 1.0
 """Mean wait after a request's first failure; it doubles with each."""
+
+CLUSTER_SECONDS = 30.0
+"""How long a cluster's scheduler, and then its first worker, is waited for."""
 
 
 def silent(step: str, done: int, total: int) -> None:
@@ -97,7 +104,7 @@ def build_research(
     return Research(
         settings=settings,
         market_data=market_data,
-        lake=Lake(str(settings.home / "lake" / market)),
+        lake=Lake(str(settings.lake_folder(market_data))),
         expectations=DataDocs(settings.home / "reports" / "data_docs" / market, f"/reports/data_docs/{market}"),
         archive=archive,
         rest=lambda: BinanceRest(rest),
@@ -107,6 +114,7 @@ def build_research(
         refresh=refresh,
         unattended=unattended,
         database_url=database_url,
+        open_workers=lambda _: open_threads(settings.research.workers),
         progress=progress,
         downloads=downloads or NoProgress(),
     )
@@ -129,7 +137,7 @@ def make_definitions(research: Callable[[], Research], installation: Callable[[]
             data_quality_report,
             champion_report,
         ],
-        asset_checks=CROSS_PARTITION_CHECKS,
+        asset_checks=[*CROSS_PARTITION_CHECKS, *BIAS_CHECKS],
         jobs=[daily_refresh, data_quality, optimization_round, promotion, agent_review, prune_event_logs],
         schedules=[refresh_daily, judge_daily, weekly_upkeep],
         sensors=[follow_settings, *REVIEW_SENSORS],
@@ -139,6 +147,23 @@ def make_definitions(research: Callable[[], Research], installation: Callable[[]
         },
         executor=dg.in_process_executor,
     )
+
+
+def workers_of(cluster: str) -> OpenWorkers:
+    """The workers of a Dask cluster instead of threads here.
+
+    Args:
+        cluster: address of its scheduler, `tcp://host:port`.
+    """
+
+    @contextmanager
+    def opened(inputs: SimulationInputs) -> Iterator[Executor]:
+        from helios_pipeline.adapters.dask.cluster import open_cluster
+
+        with open_cluster(cluster, prepare=preparation(inputs), timeout_seconds=CLUSTER_SECONDS) as executor:
+            yield executor
+
+    return opened
 
 
 def _market_data(archive_url: str, archive: Callable[[], AbstractContextManager[Archive]]) -> str:

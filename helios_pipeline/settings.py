@@ -10,7 +10,7 @@ import tomllib
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
@@ -105,6 +105,7 @@ class ResearchSection(Section):
     last_month: Annotated[Month, Field(alias="to")]
     initial_equity_quote: Positive
     workers: Annotated[int, Field(ge=0)]
+    backtest_memory_mb: Annotated[int, Field(ge=100)]
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -238,6 +239,14 @@ class GridSection(Section):
     stop_atr: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 
+class SearchSection(Section):
+    """How a round chooses its sets from the region that the grid spans."""
+
+    sampler: Literal["grid", "random", "sobol", "optuna"]
+    sets: Annotated[int, Field(ge=1)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class ConstraintsSection(Section):
     """What a parameter set must reach in sample."""
 
@@ -248,11 +257,26 @@ class ConstraintsSection(Section):
 
 
 class WalkForwardSection(Section):
-    """Lengths of a fold."""
+    """How folds are laid."""
 
+    scheme: Literal["rolling", "anchored"]
     in_sample_days: Annotated[int, Field(ge=60)]
     out_of_sample_days: Annotated[int, Field(ge=1)]
+    purge_bars: Annotated[int, Field(ge=0)]
     embargo_bars: Annotated[int, Field(ge=0)]
+
+
+class BiasSection(Section):
+    """How a round is checked for self-deception."""
+
+    sets: Annotated[int, Field(ge=1)]
+    cuts: Annotated[int, Field(ge=1)]
+    cost_factors: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
+    survived_cost_factor: Annotated[float, Field(gt=0)]
+    late_bars: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    shuffles: Annotated[int, Field(ge=1)]
+    shuffled_sets: Annotated[int, Field(ge=2)]
+    seed: Annotated[int, Field(ge=0)]
 
 
 class GatesSection(Section):
@@ -265,6 +289,16 @@ class GatesSection(Section):
     min_out_of_sample_round_trips: Annotated[int, Field(ge=0)]
     min_positive_folds: Fraction
     agreement_sets: Annotated[int, Field(ge=1)]
+
+
+class StatisticsSection(Section):
+    """How the statistics beside the gates are drawn."""
+
+    confidence: Annotated[float, Field(gt=0, lt=1)]
+    draws: Annotated[int, Field(ge=100)]
+    clustered_sets: Annotated[int, Field(ge=4)]
+    cluster_starts: Annotated[int, Field(ge=1)]
+    seed: int
 
 
 class HoldoutSection(Section):
@@ -364,9 +398,12 @@ class Settings(Section):
     checks: ChecksSection
     limits: LimitsSection
     grid: GridSection
+    search: SearchSection
     constraints: ConstraintsSection
     walk_forward: WalkForwardSection
+    bias: BiasSection
     gates: GatesSection
+    statistics: StatisticsSection
     holdout: HoldoutSection
     promotion: PromotionSection
     keys: KeysSection
@@ -399,10 +436,10 @@ class Settings(Section):
                     f"live_instruments.{key}: expected each instrument once, found {', '.join(twice)} more than once"
                 )
         longest = max(self.grid.max_holding_bars)
-        if self.walk_forward.embargo_bars < longest:
+        if self.walk_forward.purge_bars < longest:
             raise ValueError(
-                f"walk_forward.embargo_bars: expected at least the longest grid.max_holding_bars ({longest}), "
-                f"found {self.walk_forward.embargo_bars}"
+                f"walk_forward.purge_bars: expected at least the longest grid.max_holding_bars ({longest}), "
+                f"found {self.walk_forward.purge_bars}"
             )
         return self
 
@@ -410,6 +447,10 @@ class Settings(Section):
     def home(self) -> Path:
         """The folder of everything Helios keeps, absolute."""
         return self.paths.home
+
+    def lake_folder(self, market_data: str) -> Path:
+        """Where frames of a market are kept."""
+        return self.home / "lake" / market_data.replace(" ", "-")
 
     @property
     def instrument_records(self) -> tuple[Instrument, ...]:

@@ -87,8 +87,20 @@ class StepOutcome:
     seconds: float
 
 
-def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[str]) -> Iterator[StepOutcome]:
+def run_steps(
+    research: Research,
+    instance: dg.DagsterInstance,
+    steps: Sequence[str],
+    *,
+    announce: Callable[[str], None] = lambda _: None,
+) -> Iterator[StepOutcome]:
     """Run some of `STEPS` in order, each as Dagster runs that show in its UI.
+
+    Args:
+        research: settings, lake and database.
+        instance: that the runs are recorded in.
+        steps: names.
+        announce: called with each step's name before it begins.
 
     Raises:
         SettingsError: the last month has not begun.
@@ -102,6 +114,7 @@ def run_steps(research: Research, instance: dg.DagsterInstance, steps: Sequence[
     end_abandoned_runs(instance)
     instance.add_dynamic_partitions(str(INSTRUMENTS.name), list(research.settings.research.instruments))
     for step in steps:
+        announce(step)
         began = time.monotonic()
         made, unchanged = _run_step(research, instance, step)
         yield StepOutcome(step=step, made=made, unchanged=unchanged, seconds=time.monotonic() - began)

@@ -22,6 +22,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.rounds import judge_round
 from helios_pipeline.sweep.run import Workers, run_sweep
+from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 from simulated_venues.frames import funding_frame, klines_frame, open_interest_frame
@@ -72,7 +73,8 @@ def decide(settings: Settings) -> Decision:
     result = judge_round("round-1", sweep, grid=grid, window=searched, constraints=constraints)
     lengths = FoldLengths(**settings.walk_forward.model_dump())
     folds = plan_folds(inputs, grid, lengths, start=start, stop=stop)
-    walk_forward = run_walk_forward(inputs, grid, folds=folds, constraints=constraints, workers=ALONE)
+    every_point = Search(sampler="grid", sets=grid.size, seed=0)
+    walk_forward = run_walk_forward(inputs, grid, every_point, folds=folds, constraints=constraints, workers=ALONE)
     traded = result.blocks[(result.metrics["round_trips"] >= constraints.min_round_trips).to_numpy()]
     evidence = gather_evidence(
         result, trials=grid.size, pbo=pbo(traded), walk_forward=walk_forward.summary, agreement=AGREED

@@ -15,7 +15,7 @@ from tests.helios_home import ROOT
 REGISTRIES = ("pypi" + ".org", "files.python" + "hosted.org", "registry.npm" + "js.org", "registry.yarn" + "pkg.com")
 PERSONAL_PATHS = re.compile(r"(?<![\w./$}])/(?:home|root|Users|work|workspace)/[\w.-]+")
 DOCUMENTS = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-TARGET = re.compile(r"^([a-z]+):(?!=)(.*)$", re.MULTILINE)
+TARGET = re.compile(r"^([a-z-]+):(?!=)(.*)$", re.MULTILINE)
 
 
 def tracked_files():
@@ -56,7 +56,7 @@ def test_no_file_holds_the_path_of_somebodys_machine(texts):
 
 
 def test_every_requirement_is_pinned_with_hashes():
-    for name in ("requirements.lock", "requirements-dev.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "benchmarks/vectorbt_env/requirements.lock"):
         text = (ROOT / name).read_text().replace("\\\n", " ")
         requirements = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
         assert len(requirements) > 50
@@ -77,7 +77,7 @@ def test_make_alone_lists_every_target():
 
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_make_target_that_a_document_names_exists(document):
-    named = re.findall(r"(?:^\s*|`)make ([a-z]+)", (ROOT / document).read_text(), re.MULTILINE)
+    named = re.findall(r"(?:^\s*|`)make ([a-z-]+)", (ROOT / document).read_text(), re.MULTILINE)
 
     assert set(named) - set(make_targets()) == set()
 

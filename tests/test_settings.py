@@ -36,7 +36,7 @@ def test_the_shipped_file_is_valid_and_its_numbers_are_exact():
         ("max_open = 2", "max_opne = 2", ["limits.max_opne", "unknown key"]),
         ('from = "2024-01"', 'from = "Jan 2024"', ["research.from", "YYYY-MM", "Jan 2024"]),
         ('to = "2025-06"', 'to = "2023-06"', ["research", "not later than", "2024-01 to 2023-06"]),
-        ("embargo_bars = 480", "embargo_bars = 1", ["embargo_bars", "at least the longest", "480", "found 1"]),
+        ("purge_bars = 480", "purge_bars = 1", ["purge_bars", "at least the longest", "480", "found 1"]),
         ('archive_url = "https://', 'archive_url = "ftp://', ["data.archive_url", "file://", "ftp://"]),
         ('instruments = ["BTCUSDT', 'instruments = ["XYZUSDT', ["research.instruments", "XYZUSDT-PERP.BINANCE"]),
         (

@@ -13,6 +13,7 @@ from typer.exceptions import Abort, TyperException
 from helios_pipeline.cli import (
     INTERRUPTED,
     STOPPED,
+    bias,
     dagster,
     database,
     keys,
@@ -21,13 +22,16 @@ from helios_pipeline.cli import (
     promotion,
     reports,
     research,
+    rounds,
     simulate,
 )
 from helios_pipeline.cli.terminal import State, app, err
 from helios_pipeline.core.errors import HeliosError
 
+app.add_typer(bias.app, name="check")
 app.add_typer(database.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(rounds.app, name="rounds")
 app.add_typer(simulate.app, name="simulate")
 for module in (research, promotion, reports, dagster, live, live_control):
     module.add_commands(app)

@@ -6,6 +6,8 @@ from typing import Any
 from assets.reports import report_store
 from assets.research import Research
 from assets.rounds import RoundPlan
+from assets.search_statistics import count_trials, price_of_round
+from assets.sweep import sweep_version
 from helios_pipeline.adapters.champion.files import champion_path
 from helios_pipeline.adapters.postgres.promotions import StoredDecision
 from helios_pipeline.cli.terminal import out, table
@@ -13,6 +15,7 @@ from helios_pipeline.core.calendar import months_between
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
+from helios_pipeline.reports.luck import beside_luck
 
 GAPS_SHOWN = 12
 
@@ -47,6 +50,15 @@ def show_data(research: Research) -> None:
     out.print(listed)
 
 
+def show_price(research: Research, plan: RoundPlan) -> None:
+    """What the round will cost in Sharpe ratio; nothing if it ran already and would not run again."""
+    if research.lake.version_named("sweep_results", plan.name) == sweep_version(research, plan):
+        return
+    price = price_of_round(research, plan)
+    if price is not None:
+        out.print(f"  {price.sentence()}", highlight=False)
+
+
 def show_round(research: Research, plan: RoundPlan) -> None:
     """What the sweep found: how many sets passed, what stopped the others, and the best."""
     facts: dict[str, Any] = research.lake.facts_named("sweep_results", plan.name)
@@ -63,9 +75,10 @@ def show_round(research: Research, plan: RoundPlan) -> None:
     best = facts["best"]
     parameters = ", ".join(f"{name} {value:g}" for name, value in best["parameters"].items())
     shown.add_row("candidate" if facts["has_candidate"] else "best set", parameters)
-    shown.add_row("", _metrics(best["metrics"]))
-    for warning in facts["edge_warnings"]:
-        shown.add_row("edge", warning)
+    trials, days = count_trials(research, plan, plan.window), best["metrics"]["days"]
+    shown.add_row("", _metrics(best["metrics"], beside_luck(best["metrics"]["sharpe"], trials=trials, days=days)))
+    for warning in facts["warnings"]:
+        shown.add_row("warning", warning)
     shown.add_row("next round", facts["next_round"]["reason"])
     out.print(shown)
 
@@ -93,12 +106,12 @@ def show_report(research: Research, plan: RoundPlan) -> None:
         out.print(f"Report: {stored.path}; `helios report round --open` shows it.", highlight=False, soft_wrap=True)
 
 
-def _metrics(metrics: dict[str, Any]) -> str:
+def _metrics(metrics: dict[str, Any], sharpe: str) -> str:
     def figure(name: str, form: str) -> str:
         return "none" if metrics[name] is None else format(metrics[name], form)
 
     return (
-        f"Sharpe {figure('sharpe', '.2f')}, net return {figure('net_return', '+.1%')}, "
+        f"Sharpe {sharpe}, net return {figure('net_return', '+.1%')}, "
         f"max drawdown {figure('max_drawdown', '.1%')}, {figure('round_trips', ',')} round trips, "
         f"win rate {figure('win_rate', '.0%')}, ProScore2 {figure('proscore2', '.1f')}"
     )

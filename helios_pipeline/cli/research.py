@@ -1,13 +1,14 @@
 """`helios research`, its steps one by one, and `helios demo`."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from helios_pipeline.cli.terminal import First, Instruments, Last, err, open_database, out, settings_of
+from helios_pipeline.cli.grid_file import GridFile, grid_overrides
+from helios_pipeline.cli.progress import Bars, open_progress
+from helios_pipeline.cli.terminal import First, Instruments, Last, open_database, out, settings_of
 from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.settings import Settings
 
@@ -25,9 +26,14 @@ EVERY_STEP = (
     "backtest_report", *DECISION,
 )  # fmt: skip
 
-FILES = "archive files"
-
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask the archive again even about months that are final.")]
+
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", metavar="tcp://HOST:PORT", help="A Dask scheduler whose workers evaluate the sets. Default: here."
+    ),
+]
 
 EXAMPLES = """Examples:
 
@@ -37,29 +43,37 @@ helios research --instruments BTCUSDT-PERP.BINANCE,ETHUSDT-PERP.BINANCE --from 2
 
 HELIOS_ARCHIVE_URL=file:///srv/binance helios research --from 2025-01 --to 2025-06"""
 
-STEPS = {
+DATA_STEPS = {
     "ingest": (RAW, "Download, verify and store klines, funding rates and open interest."),
     "bars": (("bars_15m",), "Make validated 15-minute bars from what was ingested; gaps are listed, never filled."),
     "features": (("funding_features",), "Make the features that were known at each bar's close."),
+}
+"""Of the market data."""
+
+ROUND_STEPS = {
     "sweep": (("sweep_results",), "Evaluate every parameter set of the grid, and count each in the ledger."),
     "walk-forward": (("walk_forward_report",), "Judge the round's procedure on bars it had not seen, fold by fold."),
-    "backtest": (("backtest_report",), "Re-run the round's finalists in NautilusTrader and compare every fill."),
 }
+"""Of a round, which a file may describe and a cluster may evaluate."""
 
 
 def add_commands(app: typer.Typer) -> None:
     """Add this module's commands."""
     app.command(epilog=EXAMPLES)(research)
-    for name, (steps, text) in STEPS.items():
-        app.command(name, help=text, epilog=f"Example:  helios {name} --from 2025-01 --to 2025-06")(_command(steps))
+    for name, (steps, text) in (*DATA_STEPS.items(), *ROUND_STEPS.items()):
+        command = _round_command(steps) if name in ROUND_STEPS else _command(steps)
+        app.command(name, help=text, epilog=_example(name))(command)
+    app.command(epilog=_example("backtest"))(backtest)
     app.command(epilog="Example:  helios demo   (or `make demo` on a fresh machine)")(demo)
 
 
-def research(
+def research(  # noqa: PLR0913 - one for each option
     instruments: Instruments = None,
     first: First = None,
     last: Last = None,
     refresh: Refresh = False,
+    grid: GridFile = None,
+    cluster: Cluster = None,
     require_champion: Annotated[
         bool, typer.Option("--require-champion", help=f"Exit with {REFUSED} when the outcome is a refusal.")
     ] = False,
@@ -70,9 +84,21 @@ def research(
     finalists in NautilusTrader, and decides. Steps whose inputs have not changed are skipped; a run that was stopped
     goes on where it was.
     """
-    promoted = run(settings_of(instruments, first, last), EVERY_STEP, refresh=refresh)
+    settings = settings_of(instruments, first, last, grid_overrides(grid))
+    promoted = run(settings, EVERY_STEP, refresh=refresh, cluster=cluster)
     if require_champion and not promoted:
         raise typer.Exit(REFUSED)
+
+
+def backtest(
+    instruments: Instruments = None,
+    first: First = None,
+    last: Last = None,
+    refresh: Refresh = False,
+    grid: GridFile = None,
+) -> None:
+    """Re-run the round's finalists in NautilusTrader and compare every fill."""
+    run(settings_of(instruments, first, last, grid_overrides(grid)), ("backtest_report",), refresh=refresh)
 
 
 def demo() -> None:
@@ -107,21 +133,30 @@ def demo() -> None:
     )
 
 
-def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False) -> bool:
-    """Run steps, say what each did, and show the outcome; returns whether there is a champion to show for it."""
-    from helios_pipeline.cli.dagster import open_instance
-    from helios_pipeline.definitions import build_research
+def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False, cluster: str | None = None) -> bool:
+    """Run steps, say what each did, and show the outcome; returns whether there is a champion to show for it.
 
-    with open_database(settings) as database, _progress() as progress:
-        bars = _Bars(progress)
+    Args:
+        settings: what is in force.
+        steps: assets, in order.
+        refresh: ask the archive again even about months that are final.
+        cluster: address of a Dask scheduler whose workers evaluate parameter sets; None for threads here.
+    """
+    from helios_pipeline.cli.dagster import open_instance
+    from helios_pipeline.definitions import build_research, workers_of
+
+    with open_database(settings) as database, open_progress() as progress:
+        bars = Bars(progress)
         given = build_research(
             settings, database_url=database.urls.pipeline, refresh=refresh, progress=bars.step, downloads=bars
         )
+        if cluster is not None:
+            given = replace(given, open_workers=workers_of(cluster))
         from jobs.research import current_decision, run_steps
 
         with open_instance(settings, database.urls.dagster) as instance:
             out.print(f"Market data: {given.market_data}. {database.describe}.", highlight=False)
-            for outcome in run_steps(given, instance, steps):
+            for outcome in run_steps(given, instance, steps, announce=lambda step: _price(given, step)):
                 bars.clear()
                 _say(outcome.step, outcome.made, outcome.unchanged, outcome.seconds)
         progress.stop()
@@ -135,6 +170,34 @@ def _command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its s
         run(settings_of(instruments, first, last), steps, refresh=refresh)
 
     return command
+
+
+def _round_command(steps: tuple[str, ...]) -> Any:  # noqa: ANN401 - typer reads its signature
+    def command(
+        instruments: Instruments = None,
+        first: First = None,
+        last: Last = None,
+        refresh: Refresh = False,
+        grid: GridFile = None,
+        cluster: Cluster = None,
+    ) -> None:
+        settings = settings_of(instruments, first, last, grid_overrides(grid))
+        run(settings, steps, refresh=refresh, cluster=cluster)
+
+    return command
+
+
+def _example(name: str) -> str:
+    return f"Example:  helios {name} --from 2025-01 --to 2025-06"
+
+
+def _price(given: "Research", step: str) -> None:
+    """Say what a round costs in Sharpe ratio while it can still be stopped."""
+    if step == "sweep_results":
+        from assets.rounds import plan_round
+        from helios_pipeline.cli.report import show_price
+
+        show_price(given, plan_round(given))
 
 
 def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
@@ -171,47 +234,3 @@ def _bring_file_up_to_date(given: "Research") -> None:
 
     on_record = PromotionStore(given.database()).champions(PIPELINE_NETWORK)
     bring_file_up_to_date(given.settings.home, PIPELINE_NETWORK, on_record)
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    # Bars are for eyes: a file or a pipe gets the steps' lines alone.
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as progress:
-        yield progress
-
-
-class _Bars:
-    """Progress bars of whatever is going on: a step's partitions or sets, and the archive's files."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self.clear()
-
-    def clear(self) -> None:
-        """Take the finished step's bars away."""
-        for task in self._progress.task_ids:
-            self._progress.remove_task(task)
-        self._tasks: dict[str, Any] = {}
-        self._files = self._finished = self._bytes = 0
-
-    def step(self, step: str, done: int, total: int) -> None:
-        """How far a step is."""
-        if step not in self._tasks:
-            self._tasks[step] = self._progress.add_task(step, total=total)
-        self._progress.update(self._tasks[step], completed=done, total=total)
-
-    def started(self, files: int) -> None:
-        """More files are to be looked for or fetched."""
-        self._files += files
-        self.step(FILES, self._finished, self._files)
-
-    def received(self, size: int) -> None:
-        """More bytes are here."""
-        self._bytes += size
-
-    def finished(self, name: str) -> None:  # noqa: ARG002 - one shape for every listener
-        """A file is complete."""
-        self._finished += 1
-        self.step(FILES, self._finished, self._files)
-        self._progress.update(self._tasks[FILES], description=f"{FILES}, {self._bytes / 1e6:.1f} MB")

@@ -18,6 +18,9 @@ from helios_pipeline.features.compiled import compiled
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+LANES = 64
+"""Windows that are summed side by side."""
+
 
 @compiled
 def log_prices(prices: Floats) -> Floats:
@@ -93,10 +96,80 @@ def z_score(values: Floats, at: int, lookback: int) -> float:
 def z_scores(values: Floats, starts: Integers, lookback: int) -> Floats:
     """`z_score` at every bar; NaN while the bar's segment is shorter than `lookback`."""
     scores = np.full(len(values), np.nan)
-    for i in range(len(values)):
-        if i - lookback + 1 >= starts[i]:
-            scores[i] = z_score(values, i, lookback)
+    score_windows(values, starts, equal_runs(values), lookback, 0, scores)
     return scores
+
+
+@compiled
+def equal_runs(values: Floats) -> Integers:
+    """How many values up to each one are equal to it, itself included."""
+    runs = np.ones(len(values), np.int64)
+    for i in range(1, len(values)):
+        if values[i] == values[i - 1]:
+            runs[i] = runs[i - 1] + 1
+    return runs
+
+
+@compiled
+def sum_lanes(values: Floats, oldest: int, lookback: int, sums: Floats) -> None:
+    """Sum of each lane's window, oldest value first; the window of lane 0 begins at `oldest`."""
+    sums[:] = 0.0
+    for k in range(oldest, oldest + lookback % 4):
+        for lane in range(len(sums)):
+            sums[lane] += values[k + lane]
+    for k in range(oldest + lookback % 4, oldest + lookback, 4):
+        for lane in range(len(sums)):
+            total = sums[lane] + values[k + lane]
+            total += values[k + lane + 1]
+            total += values[k + lane + 2]
+            total += values[k + lane + 3]
+            sums[lane] = total
+
+
+@compiled
+def sum_squares(values: Floats, oldest: int, lookback: int, means: Floats, sums: Floats) -> None:
+    """Sum of each lane's squared distances from its mean, oldest value first."""
+    sums[:] = 0.0
+    for k in range(oldest, oldest + lookback % 4):
+        for lane in range(len(sums)):
+            sums[lane] += (values[k + lane] - means[lane]) ** 2
+    for k in range(oldest + lookback % 4, oldest + lookback, 4):
+        for lane in range(len(sums)):
+            mean = means[lane]
+            total = sums[lane] + (values[k + lane] - mean) ** 2
+            total += (values[k + lane + 1] - mean) ** 2
+            total += (values[k + lane + 2] - mean) ** 2
+            total += (values[k + lane + 3] - mean) ** 2
+            sums[lane] = total
+
+
+@compiled
+def score_windows(values: Floats, starts: Integers, runs: Integers, lookback: int, first: int, scores: Floats) -> None:
+    """Write `z_score` of the bars from `first` on where the segment is long enough; nothing elsewhere.
+
+    Windows that end at neighbouring bars are summed side by side, each in the order in which `mean_and_std` adds, so
+    that the processor's vectors hold one window a lane and every score keeps its bits.
+
+    Args:
+        values: a series.
+        starts: from `segment_starts`.
+        runs: from `equal_runs`.
+        lookback: length of the window.
+        first: first bar to write.
+        scores: receives them, by bar.
+    """
+    sums, means = np.empty(LANES), np.empty(LANES)
+    for base in range(max(first, lookback - 1), len(values), LANES):
+        lanes = min(LANES, len(values) - base)
+        sum_lanes(values, base - lookback + 1, lookback, sums[:lanes])
+        for lane in range(lanes):
+            means[lane] = sums[lane] / lookback
+        sum_squares(values, base - lookback + 1, lookback, means, sums[:lanes])
+        for lane in range(lanes):
+            at = base + lane
+            if at - lookback + 1 >= starts[at]:
+                std = 0.0 if runs[at] >= lookback else math.sqrt(sums[lane] / lookback)
+                scores[at] = 0.0 if std == 0.0 else (values[at] - means[lane]) / std
 
 
 @compiled

@@ -1,8 +1,7 @@
 """Is a Sharpe ratio more than the best of N lucky trials would show?
 
-Sources: Bailey and López de Prado, "The Sharpe Ratio Efficient Frontier" (2012), equations 9 and 11, for the
-probabilistic Sharpe ratio and the minimum track record length; the same, "The Deflated Sharpe Ratio" (2014), for the
-expected maximum and the deflated ratio. Everything here is per observation: not annualised.
+Source: Bailey and López de Prado, "The Deflated Sharpe Ratio" (2014). Everything here is per observation: not
+annualised.
 """
 
 import math
@@ -10,6 +9,12 @@ from dataclasses import dataclass
 from statistics import NormalDist
 
 from helios_pipeline.metrics.moments import Moments
+from helios_pipeline.metrics.probabilistic_sharpe import (
+    probabilistic_sharpe,
+    quantile,
+    skew_and_tail,
+    spread_squared,
+)
 
 EULER_MASCHERONI = 0.5772156649015329
 
@@ -57,29 +62,11 @@ def expected_maximum_sharpe(trials: Trials) -> float:
     return math.sqrt(trials.variance) * expected_maximum(trials.count)
 
 
-def probabilistic_sharpe(observed: Moments, *, benchmark: float) -> float:
-    """Probability that the true Sharpe ratio exceeds a benchmark.
-
-    Φ((SR - SR*) √(T - 1) / √(1 - γ₃ SR + (γ₄ - 1)/4 SR²)).
-
-    Args:
-        observed: moments of the returns, T = count.
-        benchmark: SR*, per observation.
-
-    Returns:
-        NaN for fewer than two observations or a constant series.
-    """
-    if observed.count < 2 or math.isnan(observed.sharpe):
-        return math.nan
-    surplus = (observed.sharpe - benchmark) * math.sqrt(observed.count - 1)
-    spread = math.sqrt(_spread_squared(observed.sharpe, observed))
-    if spread == 0.0:  # a two-valued series at its bound: the ratio has no sampling error left
-        return 0.5 if surplus == 0 else float(surplus > 0)
-    return _NORMAL.cdf(surplus / spread)
-
-
 def deflated_sharpe(observed: Moments, trials: Trials) -> float:
-    """Probability that the true Sharpe ratio exceeds the best that N trials without skill would show; NaN as above."""
+    """Probability that the true Sharpe ratio exceeds the best that N trials without skill would show.
+
+    NaN for fewer than two observations or a constant series.
+    """
     return probabilistic_sharpe(observed, benchmark=expected_maximum_sharpe(trials))
 
 
@@ -97,12 +84,12 @@ def required_sharpe(observed: Moments, trials: Trials, *, threshold: float) -> f
     Returns:
         Infinity if no Sharpe ratio would do, as with few observations and fat tails.
     """
-    z2 = _quantile(threshold) ** 2
+    z2 = quantile(threshold) ** 2
     floor = expected_maximum_sharpe(trials)
-    skew, tail = _skew_and_tail(observed)
+    skew, tail = skew_and_tail(observed)
     a = observed.count - 1 - z2 * tail  # of the surplus over SR₀, which keeps the roots exact near it
     b = -z2 * (2.0 * tail * floor - skew)
-    c = -z2 * _spread_squared(floor, observed)
+    c = -z2 * spread_squared(floor, observed)
     return floor + min((root for root in _roots(a, b, c) if root >= 0.0), default=math.inf)
 
 
@@ -123,26 +110,9 @@ def required_days(observed: Moments, trial_count: int, *, threshold: float) -> i
     """
     if not observed.sharpe > 0:
         return None
-    spread = math.sqrt(_spread_squared(observed.sharpe, observed))
-    needed = (_quantile(threshold) * spread + expected_maximum(trial_count)) / observed.sharpe
+    spread = math.sqrt(spread_squared(observed.sharpe, observed))
+    needed = (quantile(threshold) * spread + expected_maximum(trial_count)) / observed.sharpe
     return max(2, 1 + math.ceil(needed * needed)) if needed * needed <= MOST_DAYS else None
-
-
-def _spread_squared(ratio: float, shape: Moments) -> float:
-    skew, tail = _skew_and_tail(shape)
-    return max(0.0, 1.0 - skew * ratio + tail * ratio * ratio)
-
-
-def _skew_and_tail(shape: Moments) -> tuple[float, float]:
-    if math.isnan(shape.skew) or math.isnan(shape.kurtosis):
-        return 0.0, 0.5
-    return shape.skew, (shape.kurtosis - 1.0) / 4.0
-
-
-def _quantile(threshold: float) -> float:
-    if not 0.5 <= threshold < 1.0:
-        raise ValueError(f"threshold of a deflated Sharpe ratio: expected 0.5 or more and below 1, found {threshold}")
-    return _NORMAL.inv_cdf(threshold)
 
 
 def _roots(a: float, b: float, c: float) -> tuple[float, ...]:

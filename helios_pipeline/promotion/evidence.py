@@ -8,8 +8,10 @@ import numpy as np
 import polars as pl
 
 from helios_pipeline.core.selection import AgreementSummary, Constraints, WalkForwardSummary
+from helios_pipeline.metrics.clusters import EffectiveTrials
 from helios_pipeline.metrics.moments import Moments, moments_from_sums
 from helios_pipeline.metrics.pbo import PboResult
+from helios_pipeline.metrics.reality_check import RealityCheck
 from helios_pipeline.metrics.sharpe import ANNUAL
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.rounds import RoundResult
@@ -48,6 +50,8 @@ class Evidence:
         pbo: of the ledger's sets on this window; None for fewer than two.
         walk_forward: what the procedure earned out of sample.
         agreement: of kernel and NautilusTrader; None if nothing was compared.
+        effective_trials: clusters of the ledger's sets on this window; shown, not gating; None if not counted.
+        reality_check: over the same sets; shown, not gating; None if not made.
     """
 
     candidate: ParameterSet | None
@@ -58,6 +62,8 @@ class Evidence:
     pbo: PboResult | None
     walk_forward: WalkForwardSummary
     agreement: AgreementSummary | None
+    effective_trials: EffectiveTrials | None = None
+    reality_check: RealityCheck | None = None
 
     @property
     def daily_moments(self) -> Moments:
@@ -66,13 +72,15 @@ class Evidence:
         return moments_from_sums((r1, r2, r3, r4), count=int(self.metrics["days"]))
 
 
-def gather_evidence(
+def gather_evidence(  # noqa: PLR0913 - one part of the evidence each
     result: RoundResult,
     *,
     trials: int,
     pbo: PboResult | None,
     walk_forward: WalkForwardSummary,
     agreement: AgreementSummary | None,
+    effective_trials: EffectiveTrials | None = None,
+    reality_check: RealityCheck | None = None,
 ) -> Evidence:
     """Evidence of a finished round.
 
@@ -82,6 +90,8 @@ def gather_evidence(
         pbo: over the ledger's sets of the round's window.
         walk_forward: of the round's grid.
         agreement: of the round's finalists.
+        effective_trials: over the ledger's sets of the round's window.
+        reality_check: over the same sets.
     """
     row = result.metrics.row(result.best, named=True)
     return Evidence(
@@ -93,6 +103,8 @@ def gather_evidence(
         pbo=pbo,
         walk_forward=walk_forward,
         agreement=agreement,
+        effective_trials=effective_trials,
+        reality_check=reality_check,
     )
 
 

@@ -113,6 +113,8 @@ def deflated_sharpe_gate(hurdle: Hurdle, gates: Gates) -> GateResult:
         )
     if hurdle.across_trials is not None:
         explanation += f" With the variance across trials instead: {hurdle.across_trials:.4f} (shown only)."
+    if hurdle.by_clusters is not None:
+        explanation += f" With clusters of alike sets for trials: {hurdle.by_clusters:.4f} (shown only)."
     return _at_least("deflated_sharpe", math.nan if value is None else value, threshold, explanation)
 
 

@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 
 from helios_pipeline.core.selection import Gates
 from helios_pipeline.metrics.deflated_sharpe import (
+    MOST_DAYS,
     Trials,
     deflated_sharpe,
+    expected_maximum_sharpe,
     no_skill_trials,
     required_days,
     required_sharpe,
 )
+from helios_pipeline.metrics.probabilistic_sharpe import minimum_track_record, probabilistic_sharpe
 from helios_pipeline.metrics.sharpe import ANNUAL, MIN_DAYS
 from helios_pipeline.promotion.evidence import Evidence
 
@@ -25,6 +28,11 @@ class Hurdle:
         observed_sharpe: annualised; None if the set has none.
         deflated_sharpe: probability that it is more than luck; None if the set has none.
         across_trials: the same with V measured across the trials; shown, not gating.
+        by_clusters: the same with the number of clusters for N; shown, not gating; None if there are no clear ones.
+        luck_sharpe: annualised, that the best of as many trials without skill would be expected to show; None below
+            60 days.
+        probabilistic_sharpe: probability that the true Sharpe ratio is above zero, as if this were the only trial.
+        track_record_days: at which that would reach the gate's threshold; None if no number would do.
         required_sharpe: annualised; None if no Sharpe ratio would do.
         more_days: at the observed Sharpe ratio that would suffice; None if no number would.
     """
@@ -34,6 +42,10 @@ class Hurdle:
     observed_sharpe: float | None
     deflated_sharpe: float | None
     across_trials: float | None
+    by_clusters: float | None
+    luck_sharpe: float | None
+    probabilistic_sharpe: float | None
+    track_record_days: int | None
     required_sharpe: float | None
     more_days: int | None
 
@@ -67,6 +79,10 @@ def measure_hurdle(evidence: Evidence, gates: Gates) -> Hurdle:
         observed_sharpe=None,
         deflated_sharpe=None,
         across_trials=None,
+        by_clusters=None,
+        luck_sharpe=None,
+        probabilistic_sharpe=None,
+        track_record_days=None,
         required_sharpe=None,
         more_days=None,
     )
@@ -74,15 +90,30 @@ def measure_hurdle(evidence: Evidence, gates: Gates) -> Hurdle:
         return unmeasured
     trials = no_skill_trials(evidence.trials, observations=observed.count)
     needed = required_sharpe(observed, trials, threshold=threshold)
-    priced = replace(unmeasured, required_sharpe=needed * ANNUAL if math.isfinite(needed) else None)
+    priced = replace(
+        unmeasured,
+        luck_sharpe=expected_maximum_sharpe(trials) * ANNUAL,
+        required_sharpe=needed * ANNUAL if math.isfinite(needed) else None,
+    )
     if math.isnan(observed.sharpe):
         return priced
     across = deflated_sharpe(observed, Trials(count=evidence.trials, variance=evidence.trial_sharpe_variance))
     days = required_days(observed, evidence.trials, threshold=threshold)
+    alone = minimum_track_record(observed, benchmark=0.0, threshold=threshold)
     return replace(
         priced,
         observed_sharpe=observed.sharpe * ANNUAL,
         deflated_sharpe=deflated_sharpe(observed, trials),
         across_trials=None if math.isnan(across) else across,
+        by_clusters=_deflated_by_clusters(evidence),
+        probabilistic_sharpe=probabilistic_sharpe(observed, benchmark=0.0),
+        track_record_days=math.ceil(alone) if alone <= MOST_DAYS else None,
         more_days=None if days is None else max(0, days - observed.count),
     )
+
+
+def _deflated_by_clusters(evidence: Evidence) -> float | None:
+    found, observed = evidence.effective_trials, evidence.daily_moments
+    if found is None or not found.clear:
+        return None
+    return deflated_sharpe(observed, no_skill_trials(found.clusters, observations=observed.count))

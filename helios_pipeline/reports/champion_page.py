@@ -6,7 +6,10 @@ from datetime import datetime
 
 from helios_pipeline.core.manifest import Manifest
 from helios_pipeline.core.selection import GateResult
+from helios_pipeline.metrics.sharpe import sharpe
+from helios_pipeline.metrics.sharpe_interval import SharpeInterval
 from helios_pipeline.reports.figures import draw_equity, draw_monthly_returns
+from helios_pipeline.reports.luck import beside_luck
 from helios_pipeline.reports.page import (
     Block,
     Facts,
@@ -74,6 +77,7 @@ class ChampionReport:
         history: everything the network ever traded, newest first.
         refusal: the newest decision, if it refused.
         simulation: of the champion on its round's window; None if that can't be run on the stored data.
+        interval: of its Sharpe ratio there; None if there is none.
         version: of the report.
         made_at: UTC.
     """
@@ -86,6 +90,7 @@ class ChampionReport:
     history: Sequence[Reign]
     refusal: Refusal | None
     simulation: Simulation | None
+    interval: SharpeInterval | None
     version: str
     made_at: datetime
 
@@ -157,7 +162,7 @@ def _champion_sections(report: ChampionReport, manifest: Manifest) -> list[Secti
     return [
         Section("Parameters", (Facts(parameters),)),
         Section("Evidence", (gates_table(manifest.evidence),)),
-        Section("Equity of its round", _equity(report.simulation)),
+        Section("Equity of its round", _equity(report, manifest.provenance.trials)),
         Section(
             "Terms",
             (
@@ -181,10 +186,19 @@ def _champion_sections(report: ChampionReport, manifest: Manifest) -> list[Secti
     ]
 
 
-def _equity(simulation: Simulation | None) -> tuple[Block, ...]:
+def _equity(report: ChampionReport, trials: int) -> tuple[Block, ...]:
+    simulation, interval = report.simulation, report.interval
     if simulation is None:
         return (Text("The data of its round is not stored here, so its equity is not shown."),)
+    days = len(simulation.daily_returns)
+    observed = beside_luck(sharpe(simulation.daily_returns), trials=trials, days=days)
+    bounds = (
+        ("Sharpe interval", "none")
+        if interval is None
+        else (f"Sharpe interval, {interval.confidence:.0%}", f"{interval.low:.2f} to {interval.high:.2f}")
+    )
     return (
+        Facts((("Sharpe, in sample", observed), bounds, ("days", show(days)))),
         Picture(draw_equity(set_equity(simulation), NO_EQUITY), "Equity and drawdown on its round's window, in sample"),
         Picture(draw_monthly_returns(set_days(simulation)), "Net return per month, in sample"),
     )

@@ -8,12 +8,15 @@ from typing import Any, Literal
 
 import polars as pl
 
+from helios_pipeline.core.past_rounds import PastRound
 from helios_pipeline.core.records import Costs, Instrument, Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
 from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.promotion.search_statistics import Statistic
 from helios_pipeline.reports.costs import cost_rows, split_costs
 from helios_pipeline.reports.figures import (
+    draw_convergence,
     draw_cost_split,
     draw_distribution,
     draw_equity,
@@ -22,8 +25,10 @@ from helios_pipeline.reports.figures import (
     draw_heat_maps,
     draw_monthly_returns,
     draw_sensitivity,
+    draw_slices,
 )
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.figures.convergence import luck_by_round
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 from helios_pipeline.reports.page import (
     Facts,
     Items,
@@ -43,7 +48,8 @@ from helios_pipeline.reports.performance import set_days, set_equity
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.reports.trades import notable_round_trips, round_trip_rows, trade_statistics
 from helios_pipeline.simulation.record import Simulation
-from helios_pipeline.sweep.grid import PARAMETER_NAMES
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
+from helios_pipeline.sweep.positions import snap_to_grid
 
 METRIC_FORMS = {
     "sharpe": ".2f",
@@ -65,6 +71,14 @@ FOLD_FORMS = {
     "out_of_sample_sharpe": ".2f",
     "out_of_sample_net_return": "+.1%",
     "max_drawdown": ".1%",
+}
+ROUND_FORMS = {
+    "sets": ",",
+    "passed": ",",
+    "pass_rate": ".1%",
+    "best_proscore2": ".1f",
+    "best_sharpe": ".2f",
+    "noise_would_score": ".2f",
 }
 TRIP_FORMS = {"hours": ".1f", "net": "+,.2f", "fees": ",.2f", "funding": "+,.2f"}
 STATISTIC_FORMS = {
@@ -128,6 +142,8 @@ class RoundReport:
         finalists: one row per finalist that was compared.
         gates: before the holdout, as they stand now.
         hurdle: what window and ledger ask of a Sharpe ratio.
+        statistics: beside the gates, of the set that is shown.
+        rounds: on the same bars up to this one, the oldest first.
         decision: the newest on record; None if nothing was decided.
         input_versions: name → version of what the report is made from.
         version: of the report.
@@ -150,6 +166,8 @@ class RoundReport:
     finalists: Sequence[Mapping[str, object]]
     gates: tuple[GateResult, ...]
     hurdle: Hurdle
+    statistics: tuple[Statistic, ...]
+    rounds: tuple[PastRound, ...]
     decision: RecordedDecision | None
     input_versions: Mapping[str, str]
     version: str
@@ -184,6 +202,7 @@ def round_page(report: RoundReport) -> Page:
             _costs(report),
             _trades(report),
             _agreement(report),
+            _rounds(report),
             _next_round(report),
             _inputs(report),
         ),
@@ -221,6 +240,13 @@ def gates_table(gates: Sequence[GateResult]) -> Table:
     return table_of([{shown: getattr(row, name) for name, shown in names.items()} for row in gate_rows(gates)])
 
 
+def statistics_table(statistics: Sequence[Statistic]) -> Table:
+    """What is shown beside the gates and refuses nothing."""
+    names = {"statistic": "name", "found": "found", "what it means": "meaning"}
+    rows = [{shown: getattr(row, name) for shown, name in names.items()} for row in statistics]
+    return table_of(rows, caption="shown beside the gates; none of these refuses")
+
+
 def _outcome(summary: str) -> str:
     """A decision's summary without its first word, which stands before it already."""
     rest = summary.partition(": ")[2]
@@ -252,6 +278,8 @@ def _set(report: RoundReport) -> Section:
     best = report.summary["best"]
     parameters = tuple((name, f"{value:g}") for name, value in best["parameters"].items())
     figures = tuple((words(name), show(best["metrics"][name], form)) for name, form in METRIC_FORMS.items())
+    beside = beside_luck(best["metrics"]["sharpe"], trials=report.hurdle.trials, days=report.hurdle.days)
+    figures = tuple((name, beside if name == "sharpe" else value) for name, value in figures)
     constraints = [
         {"constraint": words(name), "sets_that_failed": count, "of": report.summary["sets"]}
         for name, count in report.summary["failed"].items()
@@ -281,7 +309,11 @@ def _equity(report: RoundReport) -> Section:
 
 
 def _parameters(report: RoundReport) -> Section:
-    metrics = report.metrics
+    best = report.summary["best"]["parameters"]
+    # Sets between the grid's values are shown with the nearest; those on them stay where they are.
+    grid = Grid.from_values(report.summary["grid"])
+    metrics = snap_to_grid(grid, report.metrics)
+    (shown,) = snap_to_grid(grid, pl.DataFrame([best])).iter_rows(named=True)
     names = influential_parameters(metrics)
     maps = []
     if len(names) > 1:
@@ -291,7 +323,8 @@ def _parameters(report: RoundReport) -> Section:
     return Section(
         "Parameters",
         (
-            Picture(draw_sensitivity(metrics, report.summary["best"]["parameters"]), "Sharpe ratio by parameter"),
+            Picture(draw_sensitivity(metrics, shown), "Sharpe ratio by parameter"),
+            Picture(draw_slices(metrics, shown), "Sharpe ratio along each parameter through the best set"),
             *maps,
             Picture(draw_heat_maps(metrics), "Heat maps of the Sharpe ratio for every pair of parameters"),
         ),
@@ -312,6 +345,7 @@ def _luck(report: RoundReport) -> Section:
                 f"The best of {hurdle.trials:,} sets without any skill would be expected to show a Sharpe of "
                 f"{luck:.2f} on these {hurdle.days:,} days. {hurdle.sentence()}"
             ),
+            statistics_table(report.statistics),
         ),
     )
 
@@ -377,7 +411,7 @@ def _agreement(report: RoundReport) -> Section:
 
 
 def _next_round(report: RoundReport) -> Section:
-    proposal, warnings = report.summary["next_round"], tuple(report.summary["edge_warnings"])
+    proposal, warnings = report.summary["next_round"], tuple(report.summary["warnings"])
     axes = [
         {
             "parameter": axis["parameter"],
@@ -386,8 +420,35 @@ def _next_round(report: RoundReport) -> Section:
         }
         for axis in proposal["axes"]
     ]
-    edges = Items(warnings) if warnings else Text("The best set stands on no edge of the grid.")
-    return Section("Next round", (Text(f"{proposal['reason']}."), edges, table_of(axes)))
+    doubts = Items(warnings) if warnings else Text("The best set stands on no edge of the grid, and not alone.")
+    return Section("Next round", (Text(f"{proposal['reason']}."), doubts, table_of(axes)))
+
+
+def _rounds(report: RoundReport) -> Section:
+    rows = [
+        {
+            "round": each.name,
+            "sampler": each.sampler,
+            "sets": each.sets,
+            "passed": each.passed,
+            "pass_rate": each.pass_rate,
+            "best_proscore2": each.best_proscore2,
+            "best_sharpe": each.best_sharpe,
+            "noise_would_score": luck,
+        }
+        for each, luck in zip(report.rounds, luck_by_round(report.rounds), strict=True)
+    ]
+    return Section(
+        "Rounds",
+        (
+            Picture(draw_convergence(report.rounds), "Sets, pass rate, ProScore2 and Sharpe of the best, per round"),
+            table_of(rows, ROUND_FORMS),
+            Text(
+                "Rounds on the same bars, up to this one. Noise is the Sharpe that the best of all sets up to a round "
+                "would be expected to show without skill."
+            ),
+        ),
+    )
 
 
 def _inputs(report: RoundReport) -> Section:

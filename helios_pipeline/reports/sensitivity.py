@@ -1,5 +1,6 @@
 """Which parameters matter: the Sharpe ratio of a round's sets, parameter by parameter and pair by pair."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 import polars as pl
@@ -40,6 +41,29 @@ def parameter_sensitivity(metrics: pl.DataFrame, value: str = "sharpe") -> pl.Da
         .sort("at")
         .select("parameter", "at", "sets", "low", "median", "high", "best")
         for name in PARAMETER_NAMES
+    )
+
+
+def slice_through(metrics: pl.DataFrame, best: Mapping[str, float], name: str, value: str = "sharpe") -> pl.DataFrame:
+    """A metric along one parameter, every other one held at a set's value.
+
+    Args:
+        metrics: one row per set.
+        best: the set's parameters.
+        name: the parameter that moves.
+        value: the metric.
+
+    Returns:
+        at (its value) and value, the median where several sets share a place; sorted, without places that no set or
+        no value stands at.
+    """
+    others = [pl.col(other) == best[other] for other in PARAMETER_NAMES if other != name]
+    return (
+        metrics.filter(*others)
+        .group_by(pl.col(name).cast(pl.Float64).alias("at"))
+        .agg(value=pl.col(value).fill_nan(None).median())
+        .drop_nulls()
+        .sort("at")
     )
 
 

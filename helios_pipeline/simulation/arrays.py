@@ -3,6 +3,7 @@
 Slot i is the bar that opens at boundary T_i, whether it exists or not; a decision at T_i is made on bar i − 1.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.costs import CostUnits
 from helios_pipeline.strategy.allocation import Limits
+from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.strategy.signal import SignalRule
 
 Records = npt.NDArray[np.void]
@@ -102,6 +104,13 @@ PARAMETERS = np.dtype(
         ("stop_atr", np.float64),
     ]
 )
+"""One `ParameterSet`, its fields by name."""
+
+
+def records_of(points: Sequence[ParameterSet]) -> Records:
+    """Parameter sets as `PARAMETERS`, in their order."""
+    names = PARAMETERS.names or ()
+    return np.array([tuple(getattr(point, name) for name in names) for point in points], PARAMETERS)
 
 
 class Market(NamedTuple):

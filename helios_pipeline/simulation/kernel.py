@@ -1,20 +1,21 @@
 """The simulation's two entries: many parameter sets for their metrics, or one with everything that happened."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.features.compiled import compiled
-from helios_pipeline.features.windows import Floats, Integers, log_prices, segment_starts, z_score
-from helios_pipeline.simulation.arrays import PARAMETERS, Book, Market, Records, Run, Span, new_book
+from helios_pipeline.features.windows import Floats, Integers, equal_runs, log_prices, score_windows, segment_starts
+from helios_pipeline.simulation.arrays import Book, Market, Records, Run, Span, new_book, records_of
 from helios_pipeline.simulation.costs import CostUnits
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.machine import run_set
 from helios_pipeline.simulation.record import Simulation, events_of, make_simulation
+from helios_pipeline.simulation.skipping import run_alone
+from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
 from helios_pipeline.simulation.summary import BLOCKS, COUNTS, METRICS, summarise
 from helios_pipeline.strategy.allocation import Limits
 from helios_pipeline.strategy.parameters import ParameterSet
@@ -28,37 +29,53 @@ class Evaluation:
     """Metrics of many sets over one span.
 
     Attributes:
-        metrics: one row per set, in the order given; columns are `METRICS`. NaN: no value (win rate without round
-            trips, Sharpe below 60 days or of equal returns).
+        rows: float64[sets, len(METRICS)], in the order given; columns are `METRICS`. NaN: no value (win rate without
+            round trips, Sharpe below 60 days or of equal returns).
         blocks: float64[sets, 16, 3]: days, Σr, Σr² of daily net returns, per sixteenth of the span's days.
     """
 
-    metrics: pl.DataFrame
-    blocks: npt.NDArray[np.float64]
+    rows: Floats
+    blocks: Floats
+
+    @property
+    def metrics(self) -> pl.DataFrame:
+        """`rows` as a frame; what counts is an integer."""
+        frame = pl.DataFrame(self.rows, schema=list(METRICS), orient="row")
+        return frame.with_columns(pl.col(COUNTS).cast(pl.Int64))
 
 
-def evaluate(inputs: SimulationInputs, parameter_sets: Sequence[ParameterSet], *, start: int, stop: int) -> Evaluation:
+def evaluate(inputs: SimulationInputs, records: Records, *, start: int, stop: int) -> Evaluation:
     """Run each set from flat to flat over the bars `start ≤ slot < stop`; releases the GIL while it runs.
 
     The first decision is made on bar `start`, the last on bar `stop − 2`; whatever is open at the end is closed at the
     last close with costs. Bars before `start` only fill lookbacks. Sets of one lookback share its price scores, so pass
     them together.
 
+    Args:
+        inputs: the markets.
+        records: `PARAMETERS`, in any order.
+        start: first evaluated slot.
+        stop: slot after the last evaluated one.
+
     Raises:
         SimulationError: the span is empty or outside the inputs.
     """
     span = make_span(inputs, start, stop)
-    rows = np.zeros((len(parameter_sets), len(METRICS)))
-    blocks = np.zeros((len(parameter_sets), BLOCKS, 3))
+    rows = np.zeros((len(records), len(METRICS)))
+    blocks = np.zeros((len(records), BLOCKS, 3))
     book = new_book(len(inputs.instruments), span.days, 0)
-    points = parameter_records(parameter_sets)
     scores = PriceScores(inputs, start, stop)
-    for lookback in dict.fromkeys(points["lookback_bars"].tolist()):
-        chosen = np.flatnonzero(points["lookback_bars"] == lookback)
-        market = scores.market(lookback)
-        _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, rows, blocks)
-    frame = pl.DataFrame(rows, schema=list(METRICS), orient="row")
-    return Evaluation(metrics=frame.with_columns(pl.col(COUNTS).cast(pl.Int64)), blocks=blocks)
+    skips = price_skips(inputs.slots, span.first_day_slot, span.slots_per_day) if len(inputs.instruments) == 1 else None
+    costs, limits = inputs.cost_units, inputs.compiled_limits
+    for chosen in _rows_by_signal(records):
+        lookback, weight = records["lookback_bars"][chosen[0]], records["funding_weight"][chosen[0]]
+        market = scores.market(int(lookback))
+        if skips is None:
+            _run_sets(market, span, records, chosen, costs, limits, book, rows, blocks)
+        else:
+            fill_scores(skips, market, float(weight), start, stop)
+            _run_sets_alone(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
+    return Evaluation(rows=rows, blocks=blocks)
 
 
 def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, stop: int) -> Simulation:
@@ -71,8 +88,8 @@ def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, 
     book = new_book(len(inputs.instruments), span.days, stop - start + 1)
     row, blocks = np.zeros((1, len(METRICS))), np.zeros((1, BLOCKS, 3))
     market = PriceScores(inputs, start, stop).market(parameters.lookback_bars)
-    points, chosen = parameter_records([parameters]), np.zeros(1, np.int64)
-    _run_sets(market, span, points, chosen, inputs.cost_units, inputs.compiled_limits, book, row, blocks)
+    points = records_of([parameters])
+    _run_sets(market, span, points, np.zeros(1, np.int64), inputs.cost_units, inputs.compiled_limits, book, row, blocks)
     metrics = dict(zip(METRICS, row[0].tolist(), strict=True))
     return make_simulation(inputs, span, events_of(book), book.daily_returns, metrics)
 
@@ -95,10 +112,11 @@ def make_span(inputs: SimulationInputs, start: int, stop: int) -> Span:
     return Span(start, stop, first_day_slot, slots_per_day, days, inputs.initial_equity_quanta)
 
 
-def parameter_records(parameter_sets: Sequence[ParameterSet]) -> Records:
-    """Parameter sets as `PARAMETERS`."""
-    names = PARAMETERS.names or ()
-    return np.array([tuple(getattr(point, name) for name in names) for point in parameter_sets], PARAMETERS)
+def _rows_by_signal(records: Records) -> list[Integers]:
+    """The rows of each lookback and funding weight, those of one lookback one after the other."""
+    order = np.lexsort((records["funding_weight"], records["lookback_bars"]))
+    ordered = records[["lookback_bars", "funding_weight"]][order]
+    return np.split(order, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1) if len(order) else []
 
 
 class PriceScores:
@@ -106,40 +124,63 @@ class PriceScores:
 
     def __init__(self, inputs: SimulationInputs, start: int, stop: int) -> None:
         self._inputs = inputs
-        self._span = (start, stop)
         self._scores = np.full(inputs.slots.shape, np.nan)
-        self._bars = [_valid_bars(inputs, m) for m in range(len(inputs.instruments))]
+        self._bars = [_scored_bars(inputs, m, start, stop) for m in range(len(inputs.instruments))]
+        self._lookback = 0
 
     def market(self, lookback: int) -> Market:
         """Everything the kernel reads for a lookback; valid until the next call."""
-        for m, (at, logs, starts) in enumerate(self._bars):
-            _score_slots(self._scores[:, m], at, logs, starts, lookback, self._span)
+        if lookback != self._lookback:
+            for m, bars in enumerate(self._bars):
+                _score_slots(self._scores[:, m], bars, lookback)
+            self._lookback = lookback
         inputs = self._inputs
         return Market(inputs.slots, inputs.z_funding, self._scores, inputs.settlements, inputs.contracts)
 
 
-def _valid_bars(inputs: SimulationInputs, m: int) -> tuple[Integers, Floats, Integers]:
-    """Slots of a market's bars, their log closes, and where each one's segment starts."""
+class ScoredBars(NamedTuple):
+    """A market's valid bars until the span's end.
+
+    Attributes:
+        slots: of each bar.
+        logs: of its close.
+        starts: from `segment_starts`.
+        runs: from `equal_runs`.
+        scores: room for their scores.
+        first: index of the first bar inside the span.
+    """
+
+    slots: Integers
+    logs: Floats
+    starts: Integers
+    runs: Integers
+    scores: Floats
+    first: int
+
+
+def _scored_bars(inputs: SimulationInputs, m: int, start: int, stop: int) -> ScoredBars:
     tick = inputs.instruments[m].tick
     numerator, denominator = tick.as_integer_ratio()
-    at = np.flatnonzero(inputs.slots["ask"][:, m] > 0)
-    closes = inputs.slots["close"][at, m] * numerator / denominator
-    return at, log_prices(closes), segment_starts(at, 1, inputs.feature_settings.max_gap_bars)
+    slots = np.flatnonzero(inputs.slots["ask"][:stop, m] > 0)
+    logs = log_prices(inputs.slots["close"][slots, m] * numerator / denominator)
+    starts = segment_starts(slots, 1, inputs.feature_settings.max_gap_bars)
+    first = int(np.searchsorted(slots, start))
+    return ScoredBars(slots, logs, starts, equal_runs(logs), np.empty(len(slots)), first)
 
 
 @compiled
-def _score_slots(
-    scores: Floats, at: Integers, logs: Floats, starts: Integers, lookback: int, span: tuple[int, int]
-) -> None:
+def _score_slots(scores: Floats, bars: ScoredBars, lookback: int) -> None:
     """Write `z_score` of the bars inside the span to their slots; other slots keep NaN."""
-    for k in range(len(at)):
-        if span[0] <= at[k] < span[1]:
-            scores[at[k]] = z_score(logs, k, lookback) if k - lookback + 1 >= starts[k] else np.nan
+    bars.scores[:] = np.nan
+    score_windows(bars.logs, bars.starts, bars.runs, lookback, bars.first, bars.scores)
+    for k in range(bars.first, len(bars.slots)):
+        scores[bars.slots[k]] = bars.scores[k]
 
 
 @compiled
-def _run_sets(  # noqa: PLR0913 - one compiled call per lookback, so that no Python runs between sets
+def _run_sets_alone(  # noqa: PLR0913 - one compiled call per signal, so that no Python runs between sets
     market: Market,
+    skips: Skips,
     span: Span,
     points: Records,
     chosen: Integers,
@@ -150,6 +191,27 @@ def _run_sets(  # noqa: PLR0913 - one compiled call per lookback, so that no Pyt
     blocks: Floats,
 ) -> None:
     """Run the chosen sets and write their rows."""
+    for k in chosen:
+        point = points[k]
+        rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
+        run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
+        run_alone(run, skips)
+        summarise(span, book, rows[k], blocks[k])
+
+
+@compiled
+def _run_sets(  # noqa: PLR0913 - the same
+    market: Market,
+    span: Span,
+    points: Records,
+    chosen: Integers,
+    costs: CostUnits,
+    limits: Limits,
+    book: Book,
+    rows: Floats,
+    blocks: Floats,
+) -> None:
+    """Run the chosen sets bar by bar, over any number of markets, and write their rows; the book may keep the last."""
     for k in chosen:
         point = points[k]
         rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)

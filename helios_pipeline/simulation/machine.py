@@ -181,6 +181,13 @@ def mark(account: Record, equity: float) -> None:
     lost = account.peak - equity
     if lost > account.drawdown * account.peak:
         account.drawdown = lost / account.peak
+    mark_extreme(account, equity)
+
+
+@inlined
+def mark_extreme(account: Record, equity: float) -> None:
+    """Judge the worst equity inside a bar against the peak, which it cannot raise."""
+    lost = account.peak - equity
     if lost > account.drawdown_intrabar * account.peak:
         account.drawdown_intrabar = lost / account.peak
 
@@ -378,11 +385,21 @@ def watch_bar(run: Run, i: int) -> None:
     for m in range(len(positions)):
         position, slot = positions[m], slots[i, m]
         if position.side != 0:
-            extreme = slot.close if slot.ask == 0 else (slot.low if position.side > 0 else slot.high)
+            extreme = bar_low(slot) if position.side > 0 else bar_high(slot)
             equity += position.side * (extreme - position.entry_ticks) * position.value
-    lost = account.peak - float(equity)
-    if lost > account.drawdown_intrabar * account.peak:
-        account.drawdown_intrabar = lost / account.peak
+    mark_extreme(account, float(equity))
+
+
+@inlined
+def bar_low(slot: Record) -> int:
+    """The lowest price of a bar, the last close where it is missing."""
+    return slot.low if slot.ask > 0 else slot.close  # type: ignore[no-any-return]
+
+
+@inlined
+def bar_high(slot: Record) -> int:
+    """The highest price of a bar, the last close where it is missing."""
+    return slot.high if slot.ask > 0 else slot.close  # type: ignore[no-any-return]
 
 
 @inlined

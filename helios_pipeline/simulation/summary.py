@@ -72,27 +72,34 @@ def summarise(span: Span, book: Book, row: Floats, blocks: Floats) -> None:
     row[13] = len(returns)
     row[14:] = 0.0
     blocks[:] = 0.0
-    sum_powers(returns, row[14:18])
     inner = len(returns) * 7 // 10
     row[18] = inner
-    sum_powers(returns[:inner], row[19:21])
     row[21] = len(returns) - inner
-    sum_powers(returns[inner:], row[22:24])
-    for day in range(len(returns)):
-        block = day * BLOCKS // len(returns)
-        blocks[block, 0] += 1.0
-        blocks[block, 1] += returns[day]
-        blocks[block, 2] += returns[day] * returns[day]
+    sum_days(returns, inner, row, blocks)
 
 
 @compiled
-def sum_powers(returns: Floats, sums: Floats) -> None:
-    """Add r, r², … to `sums`, as many powers as it is long."""
-    for r in returns:
-        power = 1.0
-        for k in range(len(sums)):
-            power *= r
-            sums[k] += power
+def sum_days(returns: Floats, inner: int, row: Floats, blocks: Floats) -> None:
+    """Add r, r², r³ and r⁴ of all days, r and r² of the inner ones, of the rest and of each block."""
+    block, passed = 0, 0
+    for day in range(len(returns)):
+        r = returns[day]
+        square = r * r
+        row[14] += r
+        row[15] += square
+        row[16] += square * r
+        row[17] += square * r * r
+        part = 19 if day < inner else 22
+        row[part] += r
+        row[part + 1] += square
+        blocks[block, 0] += 1.0
+        blocks[block, 1] += r
+        blocks[block, 2] += square
+        # The next day's block, day · 16 // n without a division.
+        passed += BLOCKS
+        while passed >= len(returns):
+            passed -= len(returns)
+            block += 1
 
 
 @compiled

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.simulation.arrays import PARAMETERS, Records
 from helios_pipeline.strategy.parameters import ParameterSet
 
 PARAMETER_NAMES = tuple(field.name for field in fields(ParameterSet))
@@ -94,6 +95,14 @@ class Grid:
         """Every allowed point, in the grid's order."""
         return [self._point(coordinate) for coordinate in self.coordinates()]
 
+    def records(self) -> Records:
+        """Every allowed point as `PARAMETERS`, in the grid's order."""
+        coordinates = self.coordinates()
+        records = np.empty(len(coordinates), PARAMETERS)
+        for column, name in enumerate(PARAMETER_NAMES):
+            records[name] = np.array(getattr(self, name))[coordinates[:, column]]
+        return records
+
     def coordinates(self) -> NDArray[np.int64]:
         """Position of each point on each axis, shape (size, parameters), in the grid's order."""
         return np.stack(np.unravel_index(np.flatnonzero(self._allowed()), self.shape), axis=1).astype(np.int64)
@@ -105,25 +114,16 @@ class Grid:
         """
         allowed = self._allowed()
         # A border of -1 on every side answers for steps that leave the grid.
-        position = np.full(np.add(self.shape, 2), -1, dtype=np.int64)
+        bordered = tuple(size + 2 for size in self.shape)
+        position = np.full(bordered, -1, dtype=np.int64)
         inner = position[(slice(1, -1),) * len(self.shape)]
         inner[allowed] = np.arange(self.size)
-        steps = np.concatenate([np.eye(len(self.shape), dtype=np.int64), -np.eye(len(self.shape), dtype=np.int64)])
-        beside = self.coordinates()[:, None, :] + steps[None, :, :] + 1
-        found: NDArray[np.int64] = position[tuple(np.moveaxis(beside, 2, 0))]
-        return found
-
-    def edges(self, index: int) -> dict[str, str]:
-        """Parameters of a point that stand on the grid's edge: name → `lowest` or `highest`.
-
-        Parameters with one value have no edge to stand on; nor is a floor of `FLOORS` one.
-        """
-        found = {}
-        for name, at, values in zip(PARAMETER_NAMES, self.coordinates()[index], self.as_values().values(), strict=True):
-            if len(values) > 1 and at == len(values) - 1:
-                found[name] = "highest"
-            elif len(values) > 1 and at == 0 and values[0] != FLOORS.get(name):
-                found[name] = "lowest"
+        flat, at = position.reshape(-1), np.ravel_multi_index(tuple(self.coordinates().T + 1), bordered)
+        # How far apart the flat indices of two points are that differ by one step on an axis.
+        strides = np.array(position.strides) // position.itemsize
+        found = np.empty((self.size, 2 * len(self.shape)), dtype=np.int64)
+        for column, stride in enumerate((*strides, *-strides)):
+            found[:, column] = flat[at + stride]
         return found
 
     def _allowed(self) -> NDArray[np.bool_]:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
@@ -10,12 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from helios_pipeline.core.ledger import LedgerEntry
-from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
+from helios_pipeline.core.ledger import Trials
+from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
+from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
+from helios_pipeline.simulation.kernel import Evaluation
+from helios_pipeline.simulation.summary import METRICS
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
-from helios_pipeline.sweep.grid import parameters_of
+from helios_pipeline.sweep.points import records_from
 from helios_pipeline.sweep.rounds import RoundResult
+from helios_pipeline.sweep.spelling import canonical_texts
+
+_ROUND_TRIPS = METRICS.index("round_trips")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,45 +72,60 @@ def ledger_key(context: TrialContext, canonical_parameters: str) -> str:
         context: what the round's trials share.
         canonical_parameters: `ParameterSet.canonical`.
     """
-    return _key(_text(context), canonical_parameters)
+    (key,) = _keys(context, [canonical_parameters])
+    return key
 
 
-def ledger_entries(result: RoundResult, context: TrialContext, *, market_data: str) -> list[LedgerEntry]:
-    """Every set of a round as a ledger row, in the grid's order.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialPlace:
+    """What a round's ledger rows share beside their context.
 
-    Walk-forward evaluates the same sets on parts of the round's window: the same keys on bars that the round's
-    entries already cover, so it adds none of its own.
-
-    Args:
-        result: the round.
-        context: what its trials share.
+    Attributes:
+        round: its name.
+        window: bars evaluated.
         market_data: which bars: `binance`, or a simulated market with its seed.
     """
-    text, costs = _text(context), _spell(context.costs)
-    ids = sorted(instrument.instrument_id for instrument in context.instruments)
-    entries = []
-    for row, block in zip(result.metrics.iter_rows(named=True), result.blocks, strict=True):
-        canonical = parameters_of(row).canonical
-        entries.append(
-            LedgerEntry(
-                key=_key(text, canonical),
-                market_data=market_data,
-                strategy_version=context.strategy_version,
-                instruments=ids,
-                costs=costs,
-                vol_target=context.limits.vol_target,
-                parameters=json.loads(canonical),
-                window=result.window,
-                round=result.name,
-                round_trips=int(row["round_trips"]),
-                blocks=block,
-            )
-        )
-    return entries
+
+    round: str
+    window: Window
+    market_data: str
+
+
+def make_trials(records: Records, evaluation: Evaluation, context: TrialContext, place: TrialPlace) -> Trials:
+    """Evaluated sets as ledger rows, in their order.
+
+    Walk-forward evaluates the same sets on parts of the round's window: the same keys on bars that the round's
+    own rows cover already, so it adds none of its own.
+
+    Args:
+        records: `PARAMETERS` of the sets.
+        evaluation: theirs, row by row.
+        context: what the trials share.
+        place: where they are entered.
+    """
+    texts = canonical_texts(records)
+    return Trials(
+        keys=_keys(context, texts),
+        parameters=texts,
+        round_trips=evaluation.rows[:, _ROUND_TRIPS].astype(np.int64),
+        blocks=evaluation.blocks,
+        market_data=place.market_data,
+        strategy_version=context.strategy_version,
+        instruments=sorted(instrument.instrument_id for instrument in context.instruments),
+        costs=_spell(context.costs),
+        vol_target=context.limits.vol_target,
+        window=place.window,
+        round=place.round,
+    )
 
 
 def blocks_in_force(
-    recorded: Mapping[str, NDArray[np.float64]], result: RoundResult, context: TrialContext, *, min_round_trips: int
+    recorded_keys: Sequence[str],
+    recorded_blocks: NDArray[np.float64],
+    result: RoundResult,
+    context: TrialContext,
+    *,
+    min_round_trips: int,
 ) -> NDArray[np.float64]:
     """Blocks of the ledger's sets on a round's window, the round's own as it measured them.
 
@@ -112,7 +133,8 @@ def blocks_in_force(
     are judged on what is known now.
 
     Args:
-        recorded: key → float64[16, 3] of the ledger's sets on this window that traded often enough.
+        recorded_keys: of the ledger's sets on this window that traded often enough.
+        recorded_blocks: float64[sets, 16, 3], theirs.
         result: the round.
         context: what its trials share.
         min_round_trips: of a set that counts.
@@ -120,17 +142,22 @@ def blocks_in_force(
     Returns:
         float64[sets, 16, 3], by ascending key.
     """
-    text, blocks = _text(context), dict(recorded)
-    for row, block in zip(result.metrics.iter_rows(named=True), result.blocks, strict=True):
-        key = _key(text, parameters_of(row).canonical)
-        blocks.pop(key, None)
-        if row["round_trips"] >= min_round_trips:
-            blocks[key] = block
-    return np.array([blocks[key] for key in sorted(blocks)]).reshape(len(blocks), *result.blocks.shape[1:])
+    own = np.array(_keys(context, canonical_texts(records_from(result.metrics.to_dict()))), dtype="S64")
+    others = np.array(recorded_keys, dtype="S64")
+    kept, counts = ~np.isin(others, own), result.metrics["round_trips"].to_numpy() >= min_round_trips
+    _, by_key = np.unique(np.concatenate([others[kept], own[counts]]), return_index=True)
+    return np.concatenate([recorded_blocks[kept], result.blocks[counts]])[by_key]
 
 
-def _key(context_text: str, canonical_parameters: str) -> str:
-    return hashlib.sha256(f"{context_text}\n{canonical_parameters}".encode()).hexdigest()
+def _keys(context: TrialContext, canonical_parameters: Sequence[str]) -> list[str]:
+    """The ledger key of each set; what they share is hashed once."""
+    shared = hashlib.sha256(f"{_text(context)}\n".encode())
+    keys = []
+    for text in canonical_parameters:
+        digest = shared.copy()
+        digest.update(text.encode())
+        keys.append(digest.hexdigest())
+    return keys
 
 
 def _text(context: TrialContext) -> str:

@@ -1,5 +1,6 @@
 """The next round's grid, from the in-sample region that survived this one."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -7,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.sweep.grid import FLOORS, PARAMETER_NAMES, Grid
+from helios_pipeline.sweep.positions import DECIMALS, WHOLE, positions_of
 from helios_pipeline.sweep.rounds import RoundResult
+from helios_pipeline.sweep.warnings import edges_of
 
 ENOUGH_PASSES = 0.05
 TOP = 0.10
 MIDDLE = (0.10, 0.90)
 """Quantiles of the survivors' values that bound the next axis: a stray survivor does not hold it open."""
-
-DECIMALS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,7 @@ class NextGrid:
     """A proposal for the next round.
 
     Attributes:
-        grid: no more values per parameter than before, so no more combinations.
+        grid: as many values per parameter as before unless others were asked for; fewer where whole numbers run out.
         reason: which sets survived and why these.
         axes: one change per parameter, in the grid's order.
     """
@@ -67,31 +69,49 @@ class NoNextGrid:
         return {"grid": None, "reason": self.reason, "axes": []}
 
 
-def propose_next_grid(result: RoundResult) -> NextGrid | NoNextGrid:
+def propose_next_grid(result: RoundResult, counts: Mapping[str, int] | None = None) -> NextGrid | NoNextGrid:
     """Narrow a round's grid to where its sets survived in sample.
 
     Survivors are the passing sets, or below 5 % of them the top decile by ProScore2; a set that lost money after
-    costs never survives. Each parameter keeps its count of values, spread from half a step below to half a step above
-    the middle 80 % of the survivors and the best set; where the best set stands on the edge, one step beyond it.
+    costs never survives. Each parameter's values are spread from half a step below to half a step above the middle
+    80 % of the survivors and the best set; where the best set stands on the edge, one step beyond it.
 
     Args:
         result: a judged round; only its in-sample metrics are read.
+        counts: how many values a parameter gets; as many as before where it is not named. 1 keeps the best set's.
+
+    Raises:
+        SettingsError: a count is of no parameter or below 1.
     """
+    wanted = _counts(result.grid, counts or {})
     rows, reason = _survivors(result)
     if len(rows) == 0:
         return NoNextGrid(reason=reason)
-    coordinates, best = result.grid.coordinates()[rows], result.grid.coordinates()[result.best]
-    edges = result.grid.edges(result.best)
+    positions = positions_of(result.grid, result.metrics)
+    edges = edges_of(result.grid, result.metrics.row(result.best, named=True))
     axes = []
     for column, name in enumerate(PARAMETER_NAMES):
         values = getattr(result.grid, name)
-        low, high = _bounds(coordinates[:, column], int(best[column]))
-        after = _narrow(name, values, low=low, high=high, beyond=edges.get(name))
-        axes.append(_change(name, values, after, found=(values[low], values[high]), beyond=edges.get(name)))
+        at = positions[rows, column]
+        low, high = _bounds(at, float(positions[result.best, column]))
+        if wanted[name] == 1:
+            after: tuple[int | float, ...] = (result.metrics[name][result.best],)
+        else:
+            after = _narrow(name, values, wanted[name], low=low, high=high, beyond=edges.get(name))
+        found = (_value(values, low), _value(values, high))
+        axes.append(_change(name, values, after, found=found, beyond=edges.get(name)))
     grid = Grid.from_values({axis.parameter: axis.after for axis in axes})
     if grid == result.grid:
         return NoNextGrid(reason=f"{reason}, but they span the whole grid: nothing is left to narrow")
     return NextGrid(grid=grid, reason=reason, axes=tuple(axes))
+
+
+def _counts(grid: Grid, given: Mapping[str, int]) -> dict[str, int]:
+    if unknown := sorted(set(given) - set(PARAMETER_NAMES)):
+        raise SettingsError(f"values: expected parameters of {list(PARAMETER_NAMES)}, found {unknown}")
+    if low := {name: count for name, count in given.items() if count < 1}:
+        raise SettingsError(f"values: expected one value or more per parameter, found {low}")
+    return {name: given.get(name, count) for name, count in zip(PARAMETER_NAMES, grid.shape, strict=True)}
 
 
 def _survivors(result: RoundResult) -> tuple[NDArray[np.intp], str]:
@@ -111,21 +131,26 @@ def _survivors(result: RoundResult) -> tuple[NDArray[np.intp], str]:
     return rows, f"{few}: the {len(rows)} profitable sets of the top decile by ProScore2 stand in"
 
 
-def _bounds(coordinates: NDArray[np.int64], best: int) -> tuple[int, int]:
-    low = int(np.quantile(coordinates, MIDDLE[0], method="lower"))
-    high = int(np.quantile(coordinates, MIDDLE[1], method="higher"))
+def _bounds(positions: NDArray[np.float64], best: float) -> tuple[float, float]:
+    low = float(np.quantile(positions, MIDDLE[0], method="lower"))
+    high = float(np.quantile(positions, MIDDLE[1], method="higher"))
     return min(low, best), max(high, best)
 
 
+def _value(values: tuple[float, ...], position: float) -> float:
+    return float(np.interp(position, np.arange(len(values)), values))
+
+
 def _narrow(
-    name: str, values: tuple[float, ...], *, low: int, high: int, beyond: str | None
+    name: str, values: tuple[float, ...], count: int, *, low: float, high: float, beyond: str | None
 ) -> tuple[int | float, ...]:
     if name == "stop_atr" and values[0] == 0:
         # 0 is no stop, not a near one: it stays or goes, and nothing lies between it and the nearest stop.
         none = (0.0,) if low == 0 else ()
         if high == 0:
             return none
-        return none + _narrow(name, values[1:], low=max(low, 1) - 1, high=high - 1, beyond=beyond)
+        rest = max(count - len(none), 1)
+        return none + _narrow(name, values[1:], rest, low=max(low, 1.0) - 1, high=high - 1, beyond=beyond)
     if len(values) == 1:
         return values
     last = len(values) - 1
@@ -133,11 +158,11 @@ def _narrow(
     last_at = last + 1.0 if beyond == "highest" else min(high + 0.5, last)
     # Between values the axis is straight from one to the next, so uneven steps stay uneven.
     spread = np.interp(
-        np.linspace(first_at, last_at, len(values)),
+        np.linspace(first_at, last_at, count) if count > 1 else [(first_at + last_at) / 2],
         np.arange(-1, last + 2),
         [_below(name, values), *values, _above(values)],
     )
-    whole = all(isinstance(value, int) for value in values)
+    whole = name in WHOLE
     return tuple(sorted({round(float(value)) if whole else round(float(value), DECIMALS) for value in spread}))
 
 
@@ -156,7 +181,7 @@ def _change(
     name: str, before: tuple[float, ...], after: tuple[float, ...], *, found: tuple[float, float], beyond: str | None
 ) -> AxisChange:
     step = (after[-1] - after[0]) / (len(after) - 1) if len(after) > 1 else 0.0
-    reason = f"survivors lie from {found[0]} to {found[1]}"
+    reason = f"survivors lie from {found[0]:g} to {found[1]:g}"
     if beyond is not None:
         further = after[0] < before[0] or after[-1] > before[-1]
         reason += f", the best set on the {beyond} value" + (": one step further is tried" if further else "")

@@ -18,6 +18,9 @@ WEIGHTS = {
 }
 """Exponent of each term; they sum to 1."""
 
+ROWS_AT_ONCE = 65_536
+"""Points whose neighbours are looked at together, so that memory stays bounded."""
+
 
 def pro_score(terms: dict[str, Floats]) -> Floats:
     """ProScore2 = 100 × ∏ termᵢ^wᵢ over the terms of `WEIGHTS`.
@@ -78,9 +81,19 @@ def neighbour_ratio(sharpe: Floats, neighbours: NDArray[np.int64]) -> Floats:
         neighbours: (n, k) indices, -1 for none.
     """
     own = np.nan_to_num(sharpe, nan=0.0)
-    beside = np.ma.masked_array(own[neighbours], mask=neighbours < 0)
-    median = np.ma.median(beside, axis=1).filled(0.0)
-    return _ratio(median, own)
+    medians = [
+        _medians(own, neighbours[first : first + ROWS_AT_ONCE]) for first in range(0, len(neighbours), ROWS_AT_ONCE)
+    ]
+    return _ratio(np.concatenate([np.empty(0), *medians]), own)
+
+
+def _medians(values: Floats, chosen: NDArray[np.int64]) -> Floats:
+    """Median of the chosen values of each row, -1 for none; 0 for a row that chooses none."""
+    beside = np.sort(np.where(chosen < 0, np.inf, values[chosen]), axis=1)
+    count = (chosen >= 0).sum(axis=1)
+    each = np.arange(len(chosen))
+    lower, upper = beside[each, np.maximum(count - 1, 0) // 2], beside[each, count // 2]
+    return np.where(count > 0, (lower + upper) / 2, 0.0)
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:

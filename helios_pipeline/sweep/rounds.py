@@ -1,4 +1,4 @@
-"""One step of the search: a grid evaluated over a window, judged, and summarised."""
+"""One step of the search: sets evaluated over a window, judged, and summarised."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,8 +12,11 @@ from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameters_of
+from helios_pipeline.sweep.neighbourhood import neighbours_of
 from helios_pipeline.sweep.run import Sweep
-from helios_pipeline.sweep.verdict import best_row, choose_candidate, failure_counts, score_grid
+from helios_pipeline.sweep.search import EVERY_POINT, Search
+from helios_pipeline.sweep.verdict import best_row, choose_candidate, failure_counts, score_sets
+from helios_pipeline.sweep.warnings import edge_warnings, peak_warnings
 
 DISTRIBUTIONS = ("sharpe", "max_drawdown", "win_rate", "round_trips", "proscore2")
 """Metrics whose distribution over the sets a round's summary holds."""
@@ -28,12 +31,14 @@ class RoundResult:
 
     Attributes:
         name: `round-1` and so on.
-        grid: its points, in the order of the rows.
+        grid: its points, in the order of the rows; or the region that was sampled.
         window: what was evaluated; all of it in sample.
         constraints: what a set had to reach.
         metrics: one row per point: parameters, metrics, `passed`, `failed_constraints`, `proscore2`.
         blocks: (sets, 16, 3): days, Σr, Σr² of each block of days.
         best: row of the candidate, or of the highest ProScore2 if no set passed.
+        search: how the sets were chosen.
+        warnings: a sentence for each reason to look at the best set twice: it stands on an edge, or alone.
     """
 
     name: str
@@ -43,6 +48,8 @@ class RoundResult:
     metrics: pl.DataFrame
     blocks: NDArray[np.float64]
     best: int
+    search: Search = EVERY_POINT
+    warnings: tuple[str, ...] = ()
 
     @property
     def candidate(self) -> ParameterSet | None:
@@ -64,14 +71,6 @@ class RoundResult:
         """Fraction of the sets that met every constraint."""
         return self.passed / self.metrics.height
 
-    @property
-    def edge_warnings(self) -> tuple[str, ...]:
-        """One sentence per parameter of the best set that stands on the grid's edge; beyond it may be better."""
-        return tuple(
-            f"{name}: the best set has {getattr(self.best_parameters, name)}, the grid's {end} value"
-            for name, end in self.grid.edges(self.best).items()
-        )
-
     def summary(self) -> dict[str, Any]:
         """The round as JSON-able values: figures that are none are null."""
         row = {name: json_value(value) for name, value in self.metrics.row(self.best, named=True).items()}
@@ -79,6 +78,7 @@ class RoundResult:
             "round": self.name,
             "window": [self.window.first.isoformat(), self.window.last.isoformat()],
             "grid": self.grid.as_values(),
+            "search": asdict(self.search),
             "constraints": asdict(self.constraints),
             "sets": self.metrics.height,
             "combinations_left_out": self.grid.combinations_left_out,
@@ -91,31 +91,44 @@ class RoundResult:
                 "parameters": {name: row[name] for name in PARAMETER_NAMES},
                 "metrics": {name: value for name, value in row.items() if name not in PARAMETER_NAMES},
             },
-            "edge_warnings": list(self.edge_warnings),
+            "warnings": list(self.warnings),
             "distributions": {name: distribution(self.metrics[name]) for name in DISTRIBUTIONS},
         }
 
 
-def judge_round(name: str, sweep: Sweep, *, grid: Grid, window: Window, constraints: Constraints) -> RoundResult:
-    """Judge and score what `run_sweep` measured over a grid.
+def judge_round(
+    name: str,
+    sweep: Sweep,
+    *,
+    grid: Grid,
+    window: Window,
+    constraints: Constraints,
+    search: Search = EVERY_POINT,
+) -> RoundResult:
+    """Judge and score what `run_sweep` measured over a grid or over sets of its region.
 
     Args:
         name: of the round.
-        sweep: of exactly this grid.
-        grid: the points.
+        sweep: of exactly this grid, or of the sets that `search` chose.
+        grid: the points, or the region.
         window: what was evaluated.
         constraints: what a set must reach in sample.
+        search: how the sets were chosen; every point of the grid where nothing else is said.
 
     Raises:
         SettingsError: the sweep is not of this grid.
     """
-    if sweep.metrics.height != grid.size:
+    expected = search.sets if search.sampled else grid.size
+    if sweep.metrics.height != expected:
         raise SettingsError(
-            f"round {name}: expected metrics of the grid's {grid.size} sets, found {sweep.metrics.height}. "
-            "Run the sweep on this grid."
+            f"round {name}: expected metrics of the {'search' if search.sampled else 'grid'}'s {expected} sets, found "
+            f"{sweep.metrics.height}. Run the sweep on this grid."
         )
-    scored = score_grid(sweep.metrics, grid, constraints)
+    neighbours = neighbours_of(grid, search, sweep.metrics)
+    scored = score_sets(sweep.metrics, neighbours, constraints)
     candidate = choose_candidate(scored)
+    best = best_row(scored, np.arange(scored.height)) if candidate is None else candidate
+    on_edges = edge_warnings(grid, asdict(parameters_of(scored.row(best, named=True))))
     return RoundResult(
         name=name,
         grid=grid,
@@ -123,7 +136,9 @@ def judge_round(name: str, sweep: Sweep, *, grid: Grid, window: Window, constrai
         constraints=constraints,
         metrics=scored,
         blocks=sweep.blocks,
-        best=best_row(scored, np.arange(scored.height)) if candidate is None else candidate,
+        best=best,
+        search=search,
+        warnings=(*on_edges, *peak_warnings(scored, neighbours, best)),
     )
 
 

@@ -4,21 +4,33 @@ import hashlib
 import pickle
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ThreadPoolExecutor,
+    wait,
+)
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, parent_process
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
+from helios_pipeline.features.windows import Floats, Integers
+from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.simulation.kernel import Evaluation, evaluate
-from helios_pipeline.strategy.parameters import ParameterSet
-from helios_pipeline.sweep.grid import Grid, parameter_frame
+from helios_pipeline.simulation.summary import BLOCKS, METRICS
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import chunk_rows, points_frame
+
+IN_FLIGHT = 64
+"""Chunks that are with the executor at one time: enough for many workers, and bounded."""
 
 type Progress = Callable[[int, int], None]
 """Called with the sets evaluated so far and the sets in all."""
@@ -54,19 +66,15 @@ class Sweep:
     """
 
     metrics: pl.DataFrame
-    blocks: NDArray[np.float64]
+    blocks: Floats
 
 
-def run_sweep(
-    inputs: SimulationInputs, sets: Grid | Sequence[ParameterSet], *, start: int, stop: int, workers: Workers
-) -> Sweep:
+def run_sweep(inputs: SimulationInputs, sets: Grid | Records, *, start: int, stop: int, workers: Workers) -> Sweep:
     """Evaluate every set over the slots [start, stop).
 
-    Sets with equal lookbacks travel together, so that a chunk computes few price z-scores.
-
     Args:
-        inputs: the markets; an executor from `open_pool` holds them already, any other gets them once per worker.
-        sets: a grid, or sets in any order.
+        inputs: the markets; threads share them, any other executor's worker that does not hold them gets them once.
+        sets: a grid, or `PARAMETERS` in any order.
         start: first evaluated slot.
         stop: slot after the last evaluated one.
         workers: who evaluates.
@@ -75,67 +83,102 @@ def run_sweep(
         SettingsError: there is nothing to evaluate.
         SimulationError: a worker ended without an answer; nothing of the sweep is returned.
     """
-    points = sets.points() if isinstance(sets, Grid) else list(sets)
-    if not points:
+    records = sets.records() if isinstance(sets, Grid) else sets
+    chunks = chunk_rows(records, workers.chunk_size)
+    rows, blocks = np.empty((len(records), len(METRICS))), np.empty((len(records), BLOCKS, 3))
+    for number, part in iter_chunks(inputs, records, start=start, stop=stop, workers=workers, skip=()):
+        rows[chunks[number]], blocks[chunks[number]] = part.rows, part.blocks
+    metrics = Evaluation(rows=rows, blocks=blocks).metrics
+    return Sweep(metrics=pl.concat([points_frame(records), metrics], how="horizontal"), blocks=blocks)
+
+
+def iter_chunks(
+    inputs: SimulationInputs, records: Records, *, start: int, stop: int, workers: Workers, skip: Collection[int]
+) -> Iterator[tuple[int, Evaluation]]:
+    """Evaluate the chunks that `chunk_rows` makes of the sets and hand each over as soon as it is finished.
+
+    No more than `IN_FLIGHT` chunks are submitted and not yet handed over, so memory stays bounded however many sets
+    there are. Progress counts the chunks that are skipped as done.
+
+    Args:
+        inputs: as for `run_sweep`.
+        records: `PARAMETERS` in any order.
+        start: first evaluated slot.
+        stop: slot after the last evaluated one.
+        workers: who evaluates.
+        skip: numbers of the chunks to leave out.
+
+    Yields:
+        The chunk's number and its results, row by row as `chunk_rows(records, chunk_size)[number]`; in any order.
+
+    Raises:
+        SettingsError: there is nothing to evaluate.
+        SimulationError: a worker ended without an answer; what was handed over stands.
+    """
+    if len(records) == 0:
         raise SettingsError("sweep: expected one or more parameter sets, found none")
-    order = sorted(range(len(points)), key=lambda index: points[index].lookback_bars)
-    size = workers.chunk_size
-    chunks = [[points[index] for index in order[first : first + size]] for first in range(0, len(order), size)]
-    if workers.executor is None:
-        parts = _evaluate_here(inputs, chunks, start=start, stop=stop, progress=workers.progress)
-    else:
-        parts = _evaluate_on(workers.executor, inputs, chunks, start=start, stop=stop, progress=workers.progress)
-    as_given = np.argsort(order)
-    metrics = pl.concat([part.metrics for part in parts])[as_given]
-    blocks = np.concatenate([part.blocks for part in parts])[as_given]
-    return Sweep(metrics=pl.concat([parameter_frame(points), metrics], how="horizontal"), blocks=blocks)
+    chunks = chunk_rows(records, workers.chunk_size)
+    wanted = [number for number in range(len(chunks)) if number not in skip]
+    done = len(records) - sum(len(chunks[number]) for number in wanted)
+    executor = workers.executor
+    shared = executor is None or isinstance(executor, ThreadPoolExecutor)
+    task = Task(inputs, records, chunks, span=(start, stop), shared=shared)
+    finished = _evaluate_on(executor, task, wanted) if executor else ((number, task.run(number)) for number in wanted)
+    for number, part in finished:
+        done += len(chunks[number])
+        workers.progress(done, len(records))
+        yield number, part
 
 
-def _evaluate_here(
-    inputs: SimulationInputs, chunks: list[list[ParameterSet]], *, start: int, stop: int, progress: Progress
-) -> list[Evaluation]:
-    parts: list[Evaluation] = []
-    for chunk in chunks:
-        parts.append(evaluate(inputs, chunk, start=start, stop=stop))
-        progress(sum(map(len, chunks[: len(parts)])), sum(map(len, chunks)))
-    return parts
-
-
-def _evaluate_on(
-    executor: Executor,
-    inputs: SimulationInputs,
-    chunks: list[list[ParameterSet]],
-    *,
-    start: int,
-    stop: int,
-    progress: Progress,
-) -> list[Evaluation]:
-    pickled = pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
-    key = _key(pickled)
-    parts: dict[int, Evaluation] = {}
-    pending: dict[Future[Evaluation | None], int] = {}
+def _evaluate_on(executor: Executor, task: "Task", wanted: list[int]) -> Iterator[tuple[int, Evaluation]]:
+    waiting, pending = deque(wanted), dict[Future[Evaluation | None], int]()
+    done = 0
     try:
-        for index, chunk in enumerate(chunks):
-            pending[executor.submit(evaluate_chunk, key, None, chunk, start, stop)] = index
-        while pending:
+        while waiting or pending:
+            while waiting and len(pending) < IN_FLIGHT:
+                number = waiting.popleft()
+                pending[task.submit(executor, number, with_inputs=False)] = number
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
-                index, part = pending.pop(future), future.result()
+                number, part = pending.pop(future), future.result()
                 if part is None:  # this worker had not seen the inputs: send them along, and it keeps them
-                    pending[executor.submit(evaluate_chunk, key, pickled, chunks[index], start, stop)] = index
+                    pending[task.submit(executor, number, with_inputs=True)] = number
                     continue
-                parts[index] = part
-                progress(sum(len(chunks[done]) for done in parts), sum(map(len, chunks)))
+                done += 1
+                yield number, part
     except BrokenExecutor as error:
         raise SimulationError(
-            f"sweep: expected every worker to answer, but one ended with {len(parts)} of {len(chunks)} chunks done "
-            f"({error}). Nothing of this sweep was kept. Most likely it was killed or memory ran out: run it again, "
-            "with fewer workers if memory is short."
+            f"sweep: expected every worker to answer, but one ended with {done} of {len(wanted)} chunks done "
+            f"({error}). Most likely it was killed or memory ran out: run it again, with fewer workers if memory is "
+            "short."
         ) from error
     finally:
         for future in pending:
             future.cancel()
-    return [parts[index] for index in range(len(chunks))]
+
+
+class Task:
+    """Evaluates one sweep's chunks on an executor: threads share the inputs, processes are sent them."""
+
+    def __init__(
+        self, inputs: SimulationInputs, records: Records, chunks: list[Integers], *, span: tuple[int, int], shared: bool
+    ) -> None:
+        self._inputs, self._records, self._chunks = inputs, records, chunks
+        self._span, self._shared = span, shared
+        self._pickled = b"" if shared else pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
+        self._key = inputs_key(self._pickled)
+
+    def run(self, number: int) -> Evaluation:
+        """Evaluate a chunk in this thread."""
+        start, stop = self._span
+        return evaluate(self._inputs, self._records[self._chunks[number]], start=start, stop=stop)
+
+    def submit(self, executor: Executor, number: int, *, with_inputs: bool) -> "Future[Evaluation | None]":
+        """Hand a chunk to the executor, with the inputs for a worker that does not hold them."""
+        if self._shared:
+            return executor.submit(self.run, number)
+        pickled = self._pickled if with_inputs else None
+        return executor.submit(evaluate_chunk, self._key, pickled, self._records[self._chunks[number]], *self._span)
 
 
 _held: dict[str, SimulationInputs] = {}
@@ -149,48 +192,20 @@ def hold_inputs(key: str, pickled: bytes) -> None:
     _held[key] = loaded
 
 
-def evaluate_chunk(
-    key: str, pickled: bytes | None, chunk: list[ParameterSet], start: int, stop: int
-) -> Evaluation | None:
+def evaluate_chunk(key: str, pickled: bytes | None, records: Records, start: int, stop: int) -> Evaluation | None:
     """In a worker: evaluate some sets on the inputs it holds; None if it holds others and was sent none."""
     if pickled is not None:
         hold_inputs(key, pickled)
     inputs = _held.get(key)
-    return None if inputs is None else evaluate(inputs, chunk, start=start, stop=stop)
+    return None if inputs is None else evaluate(inputs, records, start=start, stop=stop)
 
 
-@contextmanager
-def open_pool(inputs: SimulationInputs, workers: int) -> Iterator[ProcessPoolExecutor]:
-    """Processes that hold the inputs from their start and end with the block, or with this process however it dies.
-
-    Args:
-        inputs: sent once to each worker.
-        workers: processes; 0 for one per core.
-    """
-    pickled = pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
-    # Workers fork from a server that never runs our code: this process has threads (polars, Dagster) whose locks a
-    # forked child would inherit. The server may import numba, which saves each worker a second; polars may not be
-    # there, for its import starts threads.
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["numba"])
-    executor = ProcessPoolExecutor(
-        max_workers=workers or None,
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(_key(pickled), pickled),
-    )
-    try:
-        yield executor
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+def end_with_parent() -> None:
+    """In a worker: end when the process that started it does, however it dies."""
+    threading.Thread(target=_await_parent, daemon=True).start()
 
 
-def _start_worker(key: str, pickled: bytes) -> None:
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    hold_inputs(key, pickled)
-
-
-def _end_with_parent() -> None:
+def _await_parent() -> None:
     # A worker holds both ends of its task queue, so it would wait for ever after a parent that was killed.
     parent = parent_process()
     if parent is not None:
@@ -198,5 +213,6 @@ def _end_with_parent() -> None:
         signal.raise_signal(signal.SIGKILL)
 
 
-def _key(pickled: bytes) -> str:
+def inputs_key(pickled: bytes) -> str:
+    """By which a worker knows whether it holds these inputs."""
     return hashlib.sha256(pickled).hexdigest()

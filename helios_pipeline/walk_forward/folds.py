@@ -1,38 +1,54 @@
 """Where each fold chooses and where it is judged."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.metrics.sharpe import MIN_DAYS
 
+Scheme = Literal["rolling", "anchored"]
+"""Whether the in-sample part moves on with the fold, or always begins at the first bar and grows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FoldLengths:
-    """Lengths of every fold.
+    """How folds are laid.
+
+    What lies between choosing and judging is the purge and then the embargo, together rounded up to whole days, so
+    that judging starts at 00:00 UTC (López de Prado, Advances in Financial Machine Learning, 2018, chapter 7). Nothing
+    has to be dropped after a judged part: no fold chooses on bars later than those it is judged on.
 
     Attributes:
-        in_sample_days: whole UTC days that choose; a Sharpe needs 60.
-        embargo_bars: fewest bars dropped between choosing and judging; rounded up to whole days, so that judging
-            starts at 00:00 UTC. At least the longest holding time, so that no position could span both parts.
+        scheme: of the in-sample part.
+        in_sample_days: whole UTC days that choose, of an anchored first fold the fewest; a Sharpe needs 60.
+        purge_bars: bars after the in-sample part at which a position opened inside it could still be held, so at least
+            the longest holding time.
+        embargo_bars: further bars between, against dependence that outlasts a position.
         out_of_sample_days: whole UTC days that judge, and the step from one fold to the next.
     """
 
+    scheme: Scheme
     in_sample_days: int
+    purge_bars: int
     embargo_bars: int
     out_of_sample_days: int
 
     def __post_init__(self) -> None:
         """Refuse lengths that can choose or judge nothing."""
-        if self.in_sample_days < MIN_DAYS or self.embargo_bars < 0 or self.out_of_sample_days < 1:
-            raise SettingsError(
-                f"walk_forward: expected in_sample_days ≥ {MIN_DAYS} (fewer give no Sharpe), embargo_bars ≥ 0 and "
-                f"out_of_sample_days ≥ 1, found {self}"
-            )
+        allowed = {
+            "scheme = rolling or anchored": self.scheme in ("rolling", "anchored"),
+            f"in_sample_days ≥ {MIN_DAYS} (fewer give no Sharpe)": self.in_sample_days >= MIN_DAYS,
+            "purge_bars ≥ 0": self.purge_bars >= 0,
+            "embargo_bars ≥ 0": self.embargo_bars >= 0,
+            "out_of_sample_days ≥ 1": self.out_of_sample_days >= 1,
+        }
+        if broken := [rule for rule, holds in allowed.items() if not holds]:
+            raise SettingsError(f"walk_forward: expected {', '.join(broken)}, found {self}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
-    """Slots of one fold, each part half-open: in_sample_stop ≤ embargoed slots < out_of_sample_start.
+    """Slots of one fold, each part half-open: in_sample_stop ≤ purged and embargoed slots < out_of_sample_start.
 
     Attributes:
         number: from 1.
@@ -49,9 +65,7 @@ class Fold:
     out_of_sample_stop: int
 
 
-def rolling_folds(
-    *, start: int, stop: int, bars_per_day: int, lengths: FoldLengths, max_holding_bars: int
-) -> list[Fold]:
+def lay_folds(*, start: int, stop: int, bars_per_day: int, lengths: FoldLengths, max_holding_bars: int) -> list[Fold]:
     """Lay folds from `start` on, each one out-of-sample part later than the one before, as many as fit.
 
     Out-of-sample parts touch and never overlap. What does not fill a whole last part is left to no fold.
@@ -61,31 +75,31 @@ def rolling_folds(
         stop: slot after the last that may be read.
         bars_per_day: slots from one 00:00 UTC to the next.
         lengths: of every fold.
-        max_holding_bars: the longest in the grid.
+        max_holding_bars: the longest among the sets.
 
     Raises:
-        SettingsError: the embargo is shorter than the longest holding time, or not one fold fits.
+        SettingsError: the purge is shorter than the longest holding time, or not one fold fits.
     """
-    if lengths.embargo_bars < max_holding_bars:
+    if lengths.purge_bars < max_holding_bars:
         raise SettingsError(
-            f"embargo in fold: expected at least the longest max_holding_bars ({max_holding_bars}), "
-            f"found embargo_bars={lengths.embargo_bars}. Lengthen the embargo or shorten the holding time."
+            f"purge in fold: expected at least the longest max_holding_bars ({max_holding_bars}), "
+            f"found purge_bars={lengths.purge_bars}. Lengthen the purge or shorten the holding time."
         )
     in_sample = lengths.in_sample_days * bars_per_day
-    embargo = -(-lengths.embargo_bars // bars_per_day) * bars_per_day
+    between = -(-(lengths.purge_bars + lengths.embargo_bars) // bars_per_day) * bars_per_day
     out_of_sample = lengths.out_of_sample_days * bars_per_day
-    length = in_sample + embargo + out_of_sample
+    length = in_sample + between + out_of_sample
     if stop - start < length:
         raise SettingsError(
             f"bars in fold: expected at least {length}, found {max(stop - start, 0)} (in_sample={in_sample}, "
-            f"embargo={embargo}, out_of_sample={out_of_sample}). Shorten the windows or load more history."
+            f"purge and embargo={between}, out_of_sample={out_of_sample}). Shorten the windows or load more history."
         )
     return [
         Fold(
             number=number,
-            in_sample_start=first,
+            in_sample_start=start if lengths.scheme == "anchored" else first,
             in_sample_stop=first + in_sample,
-            out_of_sample_start=first + in_sample + embargo,
+            out_of_sample_start=first + in_sample + between,
             out_of_sample_stop=first + length,
         )
         for number, first in enumerate(range(start, stop - length + 1, out_of_sample), start=1)

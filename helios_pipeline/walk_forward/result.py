@@ -1,6 +1,7 @@
 """What walk-forward found: fold by fold, stitched, and summed up for the gates."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +16,12 @@ from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.rounds import json_value
 from helios_pipeline.walk_forward.folds import Fold
+from helios_pipeline.walk_forward.stability import parameter_stability
 
 DAY_MS = 86_400_000
+
+type Axes = Mapping[str, Sequence[float]]
+"""Parameter → its ascending values."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +33,14 @@ class Choice:
         passed: how many sets passed in sample.
         proscore2: of the choice; NaN for none.
         sharpe: in sample, annualised; NaN for none.
+        daily_return: in sample, mean net return of a day; NaN for none.
     """
 
     parameters: ParameterSet | None
     passed: int
     proscore2: float
     sharpe: float
+    daily_return: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +63,20 @@ class FoldResult:
     round_trips: int
     max_drawdown: float
 
+    @property
+    def retention(self) -> float:
+        """Out-of-sample over in-sample Sharpe; NaN without either, as with fewer than 60 days to judge."""
+        return _ratio(sharpe(self.daily_returns), self.choice.sharpe)
+
+    @property
+    def efficiency(self) -> float:
+        """Mean daily net return out of sample over that in sample; NaN where nothing was chosen.
+
+        Pardo, The Evaluation and Optimization of Trading Strategies (2008), calls it walk-forward efficiency. Unlike a
+        Sharpe ratio it exists for folds of any length.
+        """
+        return _ratio(float(self.daily_returns.mean()), self.choice.daily_return)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalkForwardResult:
@@ -63,13 +84,17 @@ class WalkForwardResult:
 
     Attributes:
         summary: what the gates read.
+        efficiency: mean daily net return of all out-of-sample days over the mean in-sample one of the folds' choices.
         folds: one row per fold: dates (the last one exclusive), choice, in-sample and out-of-sample figures;
             `parameters` is the choice's canonical text, null where nothing passed and the fold traded nothing.
+        stability: `STABILITY_SCHEMA`.
         equity: one row per out-of-sample day: `day`, `fold`, `daily_return`, `growth` of 1 over all folds so far.
     """
 
     summary: WalkForwardSummary
+    efficiency: float
     folds: pl.DataFrame
+    stability: pl.DataFrame
     equity: pl.DataFrame
 
     def report(self) -> dict[str, Any]:
@@ -77,7 +102,11 @@ class WalkForwardResult:
         rows = self.folds.with_columns(pl.col(pl.Datetime).dt.to_string("iso:strict")).iter_rows(named=True)
         return {
             "summary": {name: json_value(value) for name, value in asdict(self.summary).items()},
+            "efficiency": json_value(self.efficiency),
             "folds": [{name: json_value(value) for name, value in row.items()} for row in rows],
+            "stability": [
+                {name: json_value(value) for name, value in row.items()} for row in self.stability.iter_rows(named=True)
+            ],
             "equity": {
                 "day": self.equity["day"].dt.to_string("iso:strict").to_list(),
                 "growth": self.equity["growth"].to_list(),
@@ -85,17 +114,24 @@ class WalkForwardResult:
         }
 
 
-def collect_results(inputs: SimulationInputs, results: list[FoldResult]) -> WalkForwardResult:
+def collect_results(
+    inputs: SimulationInputs, axes: Axes, results: list[FoldResult], *, sampled: bool
+) -> WalkForwardResult:
     """Stitch the folds' out-of-sample days in order, and sum up.
 
     Args:
         inputs: the markets the folds were cut from.
+        axes: parameter → the values that were on offer in every fold.
         results: one or more, in order.
+        sampled: whether sets lay between those values.
     """
     equity = _stitch(inputs, results)
+    days = equity["daily_return"].to_numpy()
     return WalkForwardResult(
-        summary=_summarise(results, equity["daily_return"].to_numpy()),
+        summary=_summarise(results, days),
+        efficiency=_ratio(float(days.mean()), _mean_of_choices(results, "daily_return")),
         folds=_fold_frame(inputs, results),
+        stability=parameter_stability(axes, [result.choice.parameters for result in results], sampled=sampled),
         equity=equity,
     )
 
@@ -108,17 +144,27 @@ def days_of(inputs: SimulationInputs, fold: Fold) -> list[datetime]:
 
 
 def _summarise(results: list[FoldResult], daily_returns: NDArray[np.float64]) -> WalkForwardSummary:
-    chosen = [result.choice.sharpe for result in results if result.choice.parameters is not None]
-    in_sample = float(np.mean(chosen)) if chosen else math.nan
+    in_sample = _mean_of_choices(results, "sharpe")
     out_of_sample = sharpe(daily_returns)
     return WalkForwardSummary(
         folds=len(results),
         out_of_sample_sharpe=out_of_sample,
         in_sample_sharpe=in_sample,
-        retention=out_of_sample / in_sample if in_sample > 0 else math.nan,
+        retention=_ratio(out_of_sample, in_sample),
         round_trips=sum(result.round_trips for result in results),
         positive_fraction=float(np.mean([result.net_return > 0 for result in results])) if results else math.nan,
     )
+
+
+def _mean_of_choices(results: list[FoldResult], name: str) -> float:
+    """Mean of a figure over the folds that chose; NaN if none did."""
+    chosen = [getattr(result.choice, name) for result in results if result.choice.parameters is not None]
+    return float(np.mean(chosen)) if chosen else math.nan
+
+
+def _ratio(out_of_sample: float, in_sample: float) -> float:
+    """NaN where there is nothing above zero to keep."""
+    return out_of_sample / in_sample if in_sample > 0 else math.nan
 
 
 def _stitch(inputs: SimulationInputs, results: list[FoldResult]) -> pl.DataFrame:
@@ -145,7 +191,11 @@ def _fold_frame(inputs: SimulationInputs, results: list[FoldResult]) -> pl.DataF
                 "in_sample_passed": result.choice.passed,
                 "in_sample_proscore2": result.choice.proscore2,
                 "in_sample_sharpe": result.choice.sharpe,
+                "in_sample_daily_return": result.choice.daily_return,
                 "out_of_sample_sharpe": sharpe(result.daily_returns),
+                "out_of_sample_daily_return": float(result.daily_returns.mean()),
+                "retention": result.retention,
+                "efficiency": result.efficiency,
                 "out_of_sample_net_return": result.net_return,
                 "round_trips": result.round_trips,
                 "max_drawdown": result.max_drawdown,

@@ -5,15 +5,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
+import polars as pl
 
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.core.selection import Constraints
+from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.simulation.kernel import simulate
+from helios_pipeline.simulation.summary import METRICS
 from helios_pipeline.sweep.grid import Grid, parameters_of
+from helios_pipeline.sweep.neighbourhood import neighbours_of
+from helios_pipeline.sweep.proscore import pro_scores
 from helios_pipeline.sweep.run import Workers, run_sweep
-from helios_pipeline.sweep.verdict import choose_candidate, score_grid
-from helios_pipeline.walk_forward.folds import Fold, FoldLengths, rolling_folds
+from helios_pipeline.sweep.samplers import batches
+from helios_pipeline.sweep.search import Search
+from helios_pipeline.sweep.verdict import choose_candidate, judge_sets
+from helios_pipeline.walk_forward.folds import Fold, FoldLengths, lay_folds
 from helios_pipeline.walk_forward.result import (
     DAY_MS,
     Choice,
@@ -25,15 +32,15 @@ from helios_pipeline.walk_forward.result import (
 
 
 def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, start: int, stop: int) -> list[Fold]:
-    """Lay rolling folds over the slots [start, stop), from the first 00:00 UTC on.
+    """Lay folds over the slots [start, stop), from the first 00:00 UTC on.
 
     Raises:
-        SettingsError: too few bars for one fold, or an embargo shorter than the grid's longest holding time.
+        SettingsError: too few bars for one fold, or a purge shorter than the grid's longest holding time.
     """
     opened = inputs.opened_at
     interval = int(opened[1] - opened[0])
     first = start + int(-opened[start] % DAY_MS) // interval
-    return rolling_folds(
+    return lay_folds(
         start=first,
         stop=stop,
         bars_per_day=DAY_MS // interval,
@@ -43,16 +50,23 @@ def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, st
 
 
 def run_walk_forward(
-    inputs: SimulationInputs, grid: Grid, *, folds: Sequence[Fold], constraints: Constraints, workers: Workers
+    inputs: SimulationInputs,
+    grid: Grid,
+    search: Search,
+    *,
+    folds: Sequence[Fold],
+    constraints: Constraints,
+    workers: Workers,
 ) -> WalkForwardResult:
-    """Evaluate the whole grid in sample in every fold, and trade each fold's choice out of sample.
+    """Repeat the whole search in sample in every fold, and trade each fold's choice out of sample.
 
     Each fold starts flat with the initial equity and warm features (lookbacks read earlier bars) and is closed at its
     end. A fold in which no set passes trades nothing: its days count as 0.
 
     Args:
         inputs: the markets.
-        grid: all of it, in each fold.
+        grid: of the round.
+        search: how sets are chosen from it: in each fold anew, so that a sampler learns from in-sample bars alone.
         folds: from `plan_folds`.
         constraints: what a set must reach in sample to be chosen.
         workers: who evaluates; progress counts the sets of all folds together.
@@ -61,24 +75,49 @@ def run_walk_forward(
         SimulationError: a worker ended without an answer.
     """
     results = []
+    sets = search.sets if search.sampled else grid.size
     for before, fold in enumerate(folds):
-        told = _count_on(workers, before=before * grid.size, total=len(folds) * grid.size)
-        choice = choose(inputs, grid, fold=fold, constraints=constraints, workers=told)
+        told = _count_on(workers, before=before * sets, total=len(folds) * sets)
+        choice = choose(inputs, grid, search, fold=fold, constraints=constraints, workers=told)
         results.append(_judge(inputs, fold, choice))
-    return collect_results(inputs, results)
+    return collect_results(inputs, grid.as_values(), results, sampled=search.sampled)
 
 
-def choose(inputs: SimulationInputs, grid: Grid, *, fold: Fold, constraints: Constraints, workers: Workers) -> Choice:
+def choose(
+    inputs: SimulationInputs, grid: Grid, search: Search, *, fold: Fold, constraints: Constraints, workers: Workers
+) -> Choice:
     """The passing set with the highest ProScore2 over a fold's in-sample slots; later slots are not read."""
-    sweep = run_sweep(inputs, grid, start=fold.in_sample_start, stop=fold.in_sample_stop, workers=workers)
-    scored = score_grid(sweep.metrics, grid, constraints)
+    metrics = _search_in_sample(inputs, grid, search, fold=fold, workers=workers)
+    scores = pro_scores(metrics, neighbours_of(grid, search, metrics))
+    scored = judge_sets(metrics, constraints).with_columns(pl.Series("proscore2", scores, dtype=pl.Float64))
     passed, row = int(scored["passed"].sum()), choose_candidate(scored)
     if row is None:
-        return Choice(parameters=None, passed=passed, proscore2=math.nan, sharpe=math.nan)
+        return Choice(parameters=None, passed=passed, proscore2=math.nan, sharpe=math.nan, daily_return=math.nan)
     chosen = scored.row(row, named=True)
     return Choice(
-        parameters=parameters_of(chosen), passed=passed, proscore2=chosen["proscore2"], sharpe=chosen["sharpe"]
+        parameters=parameters_of(chosen),
+        passed=passed,
+        proscore2=chosen["proscore2"],
+        sharpe=chosen["sharpe"],
+        daily_return=chosen["sum_r1"] / chosen["days"],
     )
+
+
+def _search_in_sample(
+    inputs: SimulationInputs, grid: Grid, search: Search, *, fold: Fold, workers: Workers
+) -> pl.DataFrame:
+    """Parameters and metrics of every set that the search asks for, batch by batch."""
+    asking, found = batches(grid, search), list[pl.DataFrame]()
+    batch: Records | None = next(asking)
+    while batch is not None:
+        told = _count_on(workers, before=sum(part.height for part in found), total=search.sets)
+        sweep = run_sweep(inputs, batch, start=fold.in_sample_start, stop=fold.in_sample_stop, workers=told)
+        found.append(sweep.metrics)
+        try:
+            batch = asking.send(sweep.metrics.select(METRICS).cast(pl.Float64).to_numpy())
+        except StopIteration:
+            batch = None
+    return pl.concat(found)
 
 
 def _judge(inputs: SimulationInputs, fold: Fold, choice: Choice) -> FoldResult:

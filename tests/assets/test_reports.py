@@ -1,6 +1,6 @@
 """Reports as assets, made of a small round from end to end."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from uuid import uuid4
@@ -9,11 +9,14 @@ import dagster as dg
 import psycopg
 import pytest
 
+from assets import backtest
+from assets.backtest import backtest_report
 from assets.pictures import picture, rows_table
 from assets.reports import champion_report, data_quality_report, report_store, round_report
 from assets.research import Research
 from assets.rounds import plan_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
+from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.definitions import build_research
 from helios_pipeline.reports.figures import draw_funding
 from helios_pipeline.settings import load_settings
@@ -161,7 +164,7 @@ def test_reports_fetch_nothing(home, asset):
     ("asset", "pictures", "tables"),
     [
         ("sweep_results", {"heat_map", "sharpe_distribution"}, {"best_sets"}),
-        ("walk_forward_report", {"equity", "sharpe_by_fold"}, {"folds"}),
+        ("walk_forward_report", {"choices", "equity", "sharpe_by_fold"}, {"folds"}),
         ("backtest_report", {"equity"}, {"finalists"}),
     ],
 )
@@ -205,3 +208,22 @@ def test_a_picture_is_one_short_image_whose_description_can_not_break_out_of_it(
     assert shown.startswith("![rates)(http://elsewhere) (of May](/reports/pictures/rates/May.png?")
     assert len(shown) < SHOWN_WITHOUT_A_CLICK
     assert home.picture(shown).startswith(PNG)
+
+
+def test_a_disagreement_of_the_engines_is_reported_stops_the_run_and_is_never_current(home, monkeypatch):
+    agreed = home.research.lake.facts_named("backtest_report", home.round)
+    compare = backtest.compare_finalists
+
+    def differing(*arguments):
+        return [replace(result, difference="fill 0: kernel {}, NautilusTrader {}") for result in compare(*arguments)]
+
+    monkeypatch.setattr(backtest, "compare_finalists", differing)
+    with pytest.raises(SimulationError, match=r"1 of 1 finalists.*fill 0: kernel"):
+        home.make(backtest_report, home.round)
+    stored = home.research.lake.facts_named("backtest_report", home.round)["agreement"]
+    monkeypatch.undo()
+    (again,) = run_steps(home.research, home.instance, ["backtest_report"])
+
+    assert (stored["differences"], stored["first_difference"]) == (1, "fill 0: kernel {}, NautilusTrader {}")
+    assert again.made == 1
+    assert home.research.lake.facts_named("backtest_report", home.round)["agreement"] == agreed["agreement"]

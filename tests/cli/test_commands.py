@@ -33,6 +33,7 @@ def folder(tmp_path):
 def test_the_commands_are_those_of_the_readme_and_no_others():
     assert {" ".join(command) for command in COMMANDS} == {
         *("research", "ingest", "bars", "features", "sweep", "walk-forward", "backtest", "demo"),
+        *("check bias", "rounds show", "rounds write"),
         *("promote", "rollback", "champion", "keys new", "keys show"),
         *("db migrate", "db run", "db status", "db url", "dagster", "report", "config check"),
         *("live", "halt", "reduce", "resume", "flatten", "status"),
@@ -50,7 +51,9 @@ def test_help_explains_each_option_and_gives_an_example_that_names_the_command(r
 
 
 @pytest.mark.parametrize(
-    "group", [(), ("keys",), ("db",), ("config",), ("simulate",)], ids=lambda group: " ".join(group) or "helios"
+    "group",
+    [(), ("keys",), ("db",), ("config",), ("simulate",), ("check",), ("rounds",)],
+    ids=lambda group: " ".join(group) or "helios",
 )
 def test_a_group_lists_its_commands(run_here, group):
     outcome = run_here(*group, "--help")

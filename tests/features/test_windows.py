@@ -44,6 +44,22 @@ def test_batch_and_single_windows_have_the_same_bits(prices, lookback, max_gap):
             assert math.isnan(scores[at])
 
 
+@pytest.mark.parametrize("lookback", [2, 3, 5, 48, 97, 250])
+def test_windows_side_by_side_have_the_bits_of_one_alone(lookback):
+    rng = np.random.default_rng(lookback)
+    logs = np.cumsum(rng.normal(0, 0.001, 400))
+    logs[120:180] = logs[120]
+    starts = windows.segment_starts(np.delete(np.arange(420), np.arange(200, 220)), 1, 8)
+
+    scores = windows.z_scores(logs, starts, lookback)
+
+    at = np.arange(len(logs))
+    enough = at - lookback + 1 >= starts
+    alone = [windows.z_score(logs, k, lookback) for k in at[enough]]
+    assert scores[enough].tobytes() == np.array(alone).tobytes()
+    assert np.isnan(scores[~enough]).all()
+
+
 def test_equal_values_score_zero_although_their_mean_rounds():
     values = np.full(30, 0.1 + 0.2)
 

@@ -48,12 +48,14 @@ def materialized(instance, asset):
 
 def test_each_change_remakes_what_depends_on_it_and_nothing_else(make_research, instance):
     first = make_research()
-    everything = made(run_steps(first, instance, STEPS))
+    announced: list[str] = []
+    everything = made(run_steps(first, instance, STEPS, announce=announced.append))
     again = made(run_steps(first, instance, STEPS))
     plan = plan_round(first)
 
     assert everything == dict.fromkeys(MONTHLY, 5) | dict.fromkeys([*OF_ROUND, "promoted_parameters", *REPORTS], 1)
     assert again == {}
+    assert announced == list(STEPS)
     partitioned = [step for step in STEPS if step not in UNPARTITIONED]
     assert {asset: len(materialized(instance, asset)) for asset in partitioned} == {
         asset: everything[asset] for asset in partitioned

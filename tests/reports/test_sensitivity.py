@@ -10,6 +10,7 @@ from helios_pipeline.reports.sensitivity import (
     influential_parameters,
     pair_values,
     parameter_sensitivity,
+    slice_through,
     swept_parameters,
 )
 from helios_pipeline.sweep.grid import Grid, parameter_frame
@@ -75,3 +76,11 @@ def test_luck_grows_with_trials_and_shrinks_with_days():
     assert luck_sharpe(1440, 457) > luck_sharpe(100, 457) > luck_sharpe(100, 1000) > 0
     assert luck_sharpe(1440, 457) == pytest.approx(2.96, abs=0.06)  # "about 3" is what the README says of this round
     assert math.isnan(luck_sharpe(1440, 1))
+
+
+def test_a_slice_moves_one_parameter_and_holds_the_others_at_the_set_s_values(metrics):
+    best = {"lookback_bars": 96, "funding_weight": 0.0, "entry_z": 2.0, "exit_z": 0.0, "max_holding_bars": 96,
+            "cooldown_bars": 0, "stop_atr": 0.0}  # fmt: skip
+
+    assert slice_through(metrics, best, "entry_z").rows() == [(2.0, -2.0), (3.0, -4.0), (4.0, -6.0)]
+    assert slice_through(metrics, best | {"cooldown_bars": 4}, "entry_z").is_empty()

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from helios_pipeline.core.errors import SimulationError
+from helios_pipeline.simulation.arrays import records_of
 from helios_pipeline.simulation.kernel import evaluate, simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 
@@ -171,7 +172,7 @@ def test_metrics_of_many_sets_are_those_of_each_alone(inputs_of, shape, paramete
     inputs = inputs_of(**shape)
     sets = [parameters, replace(parameters, lookback_bars=parameters.lookback_bars + 1), parameters]
 
-    evaluation = evaluate(inputs, sets, **whole(inputs))
+    evaluation = evaluate(inputs, records_of(sets), **whole(inputs))
 
     for row, one in zip(evaluation.metrics.iter_rows(named=True), sets, strict=True):
         alone = simulate(inputs, one, **whole(inputs)).metrics
@@ -236,7 +237,7 @@ def test_drawdown_and_sharpe_equal_those_of_empyrical(inputs_of):
 def test_blocks_are_sixteenths_of_the_days(inputs_of):
     inputs = inputs_of(seed=5, count=96 * 70)
 
-    evaluation = evaluate(inputs, [point()], **whole(inputs))
+    evaluation = evaluate(inputs, records_of([point()]), **whole(inputs))
     daily = simulate(inputs, point(), **whole(inputs)).daily_returns
 
     block = np.arange(70) * 16 // 70
@@ -260,9 +261,9 @@ def test_partial_first_and_last_days_are_dropped(inputs_of):
 def test_below_60_days_or_without_a_trade_there_is_no_sharpe(inputs_of):
     short, long = inputs_of(count=96 * 59), inputs_of(count=96 * 61)
 
-    assert math.isnan(evaluate(short, [point()], **whole(short)).metrics["sharpe"][0])
-    assert not math.isnan(evaluate(long, [point()], **whole(long)).metrics["sharpe"][0])
-    idle = evaluate(long, [point(entry_z=50.0)], **whole(long)).metrics.row(0, named=True)
+    assert math.isnan(evaluate(short, records_of([point()]), **whole(short)).metrics["sharpe"][0])
+    assert not math.isnan(evaluate(long, records_of([point()]), **whole(long)).metrics["sharpe"][0])
+    idle = evaluate(long, records_of([point(entry_z=50.0)]), **whole(long)).metrics.row(0, named=True)
     assert math.isnan(idle["sharpe"])
     assert math.isnan(idle["win_rate"])
     assert (idle["round_trips"], idle["days"], idle["net_return"], idle["max_drawdown"]) == (0, 61, 0.0, 0.0)
@@ -281,4 +282,4 @@ def test_an_absent_funding_score_changes_nothing_at_weight_zero(inputs_of):
 @pytest.mark.parametrize(("start", "stop"), [(-1, 10), (5, 5), (0, 10**6)])
 def test_a_span_outside_the_inputs_is_refused(inputs_of, start, stop):
     with pytest.raises(SimulationError, match="expected slots 0 ≤ start < stop ≤"):
-        evaluate(inputs_of(), [point()], start=start, stop=stop)
+        evaluate(inputs_of(), records_of([point()]), start=start, stop=stop)

@@ -70,22 +70,6 @@ def test_neighbours_are_exactly_the_points_one_step_of_one_parameter_away(grid):
         assert sorted(found) == np.flatnonzero(distances[index] == 1).tolist()
 
 
-def test_a_point_on_the_edge_is_named_with_the_end_it_stands_on():
-    grid = Grid.from_values(AXES)
-    points = grid.points()
-    lowest_entry = next(i for i, p in enumerate(points) if p.entry_z == 1.0 and p.exit_z == 0.0)
-    inside = next(i for i, p in enumerate(points) if p.entry_z == 2.0 and p.exit_z == 0.0 and p.lookback_bars == 96)
-
-    assert grid.edges(lowest_entry) == {"lookback_bars": "lowest", "entry_z": "lowest"}
-    assert grid.edges(inside) == {"lookback_bars": "highest"}
-
-
-def test_standing_where_a_parameter_ends_by_nature_is_no_edge():
-    grid = Grid.from_values(AXES | {"lookback_bars": [2, 96]})
-
-    assert grid.edges(0) == {"entry_z": "lowest"}
-
-
 def test_negative_zero_is_zero():
     negative = Grid.from_values(AXES | {"exit_z": [-0.0]})
     positive = Grid.from_values(AXES | {"exit_z": [0.0]})

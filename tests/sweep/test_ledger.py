@@ -1,3 +1,5 @@
+import hashlib
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -5,12 +7,24 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.core.selection import Constraints
+from helios_pipeline.simulation.kernel import Evaluation
+from helios_pipeline.simulation.summary import METRICS
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
-from helios_pipeline.sweep.ledger import TrialContext, blocks_in_force, ledger_entries, ledger_key, trial_context
+from helios_pipeline.sweep.ledger import (
+    TrialContext,
+    TrialPlace,
+    blocks_in_force,
+    ledger_key,
+    make_trials,
+    trial_context,
+)
+from helios_pipeline.sweep.points import records_of
 from helios_pipeline.sweep.rounds import RoundResult
 from tests.generated_market import BTC as BTC_ID
 from tests.generated_market import FEATURES, make_bars, make_inputs
@@ -103,38 +117,81 @@ def make_result(round_trips):
     )
 
 
-def test_entries_carry_what_identifies_the_trial_and_its_blocks():
-    result = make_result([31, 7])
+def evaluation_with(round_trips):
+    rows = np.zeros((len(round_trips), len(METRICS)))
+    rows[:, METRICS.index("round_trips")] = round_trips
+    return Evaluation(rows=rows, blocks=np.arange(len(rows) * 48, dtype=np.float64).reshape(-1, 16, 3))
 
-    entries = ledger_entries(result, CONTEXT, market_data="binance")
 
-    assert [entry.key for entry in entries] == [key(point=point) for point in result.grid.points()]
-    assert [entry.round_trips for entry in entries] == [31, 7]
-    first, second = entries
-    assert first.instruments == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
-    assert first.costs["fee_fraction"] == "0.0005"
-    assert first.parameters["lookback_bars"] == 48
-    assert (first.window, first.round) == (WINDOW, "round-1")
-    assert (first.vol_target, first.market_data) == (0.2, "binance")
-    assert np.array_equal(second.blocks, result.blocks[1])
+def trials_of(points, round_trips):
+    place = TrialPlace(round="round-1", window=WINDOW, market_data="binance")
+    return make_trials(records_of(points), evaluation_with(round_trips), CONTEXT, place)
+
+
+def test_trials_carry_what_identifies_them_and_their_blocks():
+    points = [replace(POINT, lookback_bars=48), POINT]
+
+    trials = trials_of(points, [31, 7])
+
+    assert trials.keys == [key(point=point) for point in points]
+    assert trials.round_trips.tolist() == [31, 7]
+    assert trials.instruments == ["BTCUSDT-PERP.BINANCE", "ETHUSDT-PERP.BINANCE"]
+    assert trials.costs["fee_fraction"] == "0.0005"
+    assert [json.loads(text)["lookback_bars"] for text in trials.parameters] == [48, 96]
+    assert (trials.window, trials.round) == (WINDOW, "round-1")
+    assert (trials.vol_target, trials.market_data) == (0.2, "binance")
+    assert np.array_equal(trials.blocks, evaluation_with([31, 7]).blocks)
+
+
+def test_a_key_is_what_it_was_when_the_first_rounds_were_stored():
+    assert key() == "11b6f3c4f62dbf2d6fd39efe5fe6de7fab0cadd7ed7f8bd4b129bb96bcc30dda"
+
+
+@given(
+    st.lists(
+        st.builds(
+            ParameterSet,
+            lookback_bars=st.integers(2, 10_000),
+            funding_weight=st.floats(allow_nan=False, allow_infinity=False) | st.sampled_from([0.0, -0.0, 0.1 + 0.2]),
+            entry_z=st.floats(1.0, 1e12),
+            exit_z=st.floats(-0.99, 0.99) | st.sampled_from([0.0, -0.0]),
+            max_holding_bars=st.integers(1, 10**12),
+            cooldown_bars=st.integers(0, 10**6),
+            stop_atr=st.floats(0.0, 1e-3) | st.integers(0, 12).map(float),
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+def test_keys_in_bulk_are_the_hash_of_context_and_canonical_text_one_by_one(points):
+    context = json.dumps(CONTEXT.canonical(), sort_keys=True, separators=(",", ":"))
+
+    trials = trials_of(points, [0] * len(points))
+
+    assert trials.parameters == [point.canonical for point in points]
+    assert trials.keys == [hashlib.sha256(f"{context}\n{point.canonical}".encode()).hexdigest() for point in points]
 
 
 def test_a_round_measured_anew_takes_the_place_of_its_first_record():
     result, other = make_result([31, 25]), np.full((16, 3), -1.0)
-    recorded = {key(point=point): np.zeros((16, 3)) for point in result.grid.points()} | {"0" * 64: other}
+    keys = [*(key(point=point) for point in result.grid.points()), "0" * 64]
+    recorded = np.array([np.zeros((16, 3)), np.zeros((16, 3)), other])
 
-    blocks = blocks_in_force(recorded, result, CONTEXT, min_round_trips=20)
+    blocks = blocks_in_force(keys, recorded, result, CONTEXT, min_round_trips=20)
 
-    measured = {key(point=point): block for point, block in zip(result.grid.points(), result.blocks, strict=True)}
+    measured = dict(zip(keys[:2], result.blocks, strict=True))
     assert np.array_equal(blocks, [other, *(measured[name] for name in sorted(measured))])
 
 
 def test_a_set_that_no_longer_trades_often_enough_is_no_column():
     result = make_result([31, 7])
-    recorded = {key(point=point): np.zeros((16, 3)) for point in result.grid.points()}
+    keys, recorded = [key(point=point) for point in result.grid.points()], np.zeros((2, 16, 3))
 
-    assert np.array_equal(blocks_in_force(recorded, result, CONTEXT, min_round_trips=20), result.blocks[:1])
-    assert blocks_in_force(recorded, result, CONTEXT, min_round_trips=50).shape == (0, 16, 3)
+    kept = blocks_in_force(keys, recorded, result, CONTEXT, min_round_trips=20)
+
+    assert np.array_equal(kept, result.blocks[:1])
+    assert blocks_in_force(keys, recorded, result, CONTEXT, min_round_trips=50).shape == (0, 16, 3)
+    assert blocks_in_force([], recorded[:0], result, CONTEXT, min_round_trips=20).shape == (1, 16, 3)
 
 
 def test_the_context_of_inputs_is_what_they_were_built_from():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
@@ -138,3 +139,22 @@ def test_a_proposal_never_grows_and_stays_within_one_step_of_the_grid(sharpes):
         assert max(proposal.grid.lookback_bars) <= 768 + 384
         assert 0.5 <= min(proposal.grid.entry_z) <= max(proposal.grid.entry_z) <= 3.5
         assert min(proposal.grid.stop_atr + proposal.grid.cooldown_bars) >= 0
+
+
+def test_a_parameter_gets_as_many_values_as_asked_for():
+    proposal = propose_next_grid(judged(around), {"entry_z": 9, "lookback_bars": 1, "stop_atr": 4})
+
+    assert isinstance(proposal, NextGrid)
+    assert proposal.grid.entry_z == tuple(1.25 + k * 1.5 / 8 for k in range(9))
+    assert proposal.grid.lookback_bars == (192,)  # the best set's
+    assert len(proposal.grid.stop_atr) == 4
+    assert len(proposal.grid.funding_weight) == 2
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [({"entry": 3}, r"expected parameters of .* found \['entry'\]"), ({"entry_z": 0}, "found {'entry_z': 0}")],
+)
+def test_counts_of_no_parameter_or_no_value_are_refused(counts, said):
+    with pytest.raises(SettingsError, match=said):
+        propose_next_grid(judged(around), counts)

@@ -75,9 +75,9 @@ def test_without_a_passing_set_there_is_no_candidate_but_a_best_set():
 def test_a_best_set_on_the_edge_is_said():
     result = judged(lambda point: 1.0 + 0.4 * point.entry_z + point.lookback_bars / 1000)
 
-    assert result.edge_warnings == (
+    assert result.warnings == (
         "lookback_bars: the best set has 192, the grid's highest value",
-        "entry_z: the best set has 3.0, the grid's highest value",
+        "entry_z: the best set has 3, the grid's highest value",
     )
 
 

@@ -3,8 +3,9 @@ import random
 import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +17,12 @@ from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.grid import Grid, parameters_of
-from helios_pipeline.sweep.ledger import ledger_entries, trial_context
+from helios_pipeline.sweep.ledger import ledger_key, trial_context
 from helios_pipeline.sweep.narrowing import NextGrid, NoNextGrid, propose_next_grid
+from helios_pipeline.sweep.points import chunk_rows, records_of
 from helios_pipeline.sweep.proscore import inner_retention
 from helios_pipeline.sweep.rounds import judge_round
-from helios_pipeline.sweep.run import Workers, open_pool, run_sweep
+from helios_pipeline.sweep.run import Workers, end_with_parent, iter_chunks, run_sweep
 from tests.generated_market import BTC, ETH, FIRST, make_bars, make_inputs
 
 GRID = Grid(
@@ -37,6 +39,10 @@ GRID = Grid(
 @pytest.fixture(scope="module")
 def inputs():
     return make_inputs({BTC: make_bars(seed=1, days=75), ETH: make_bars(seed=2, days=75)}, warm_up_days=5, days=75)
+
+
+def processes(workers):
+    return ProcessPoolExecutor(workers, mp_context=get_context("forkserver"), initializer=end_with_parent)
 
 
 def sweep_on(inputs, sets, executor=None, chunk_size=7, progress=lambda done, total: None):
@@ -58,7 +64,7 @@ def same_bits(left, right):
 
 
 def test_results_are_bit_identical_whatever_computes_them_and_in_what_portions(inputs, here):
-    with open_pool(inputs, 1) as one, open_pool(inputs, 2) as two:
+    with processes(1) as one, ThreadPoolExecutor(2) as two:
         assert same_bits(here, sweep_on(inputs, GRID, executor=one, chunk_size=5))
         assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=3))
         assert same_bits(here, sweep_on(inputs, GRID, executor=two, chunk_size=1000))
@@ -67,8 +73,8 @@ def test_results_are_bit_identical_whatever_computes_them_and_in_what_portions(i
 def test_an_executor_that_holds_no_inputs_or_others_gets_them(inputs, here):
     others = make_inputs({BTC: make_bars(seed=3, days=70)}, warm_up_days=5, days=70)
 
-    with ThreadPoolExecutor(1) as threads, open_pool(others, 1) as pool:
-        assert same_bits(here, sweep_on(inputs, GRID, executor=threads))
+    with processes(1) as pool:
+        sweep_on(others, GRID.records()[:8], executor=pool)
         assert same_bits(here, sweep_on(inputs, GRID, executor=pool))
 
 
@@ -76,7 +82,7 @@ def test_rows_come_in_the_order_of_the_sets_given(inputs, here):
     points = GRID.points()
     random.Random(1).shuffle(points)
 
-    shuffled = sweep_on(inputs, points)
+    shuffled = sweep_on(inputs, records_of(points))
 
     assert [parameters_of(row) for row in shuffled.metrics.iter_rows(named=True)] == points
     at = [GRID.points().index(point) for point in points]
@@ -92,7 +98,7 @@ def test_the_market_has_enough_trades_for_these_tests_to_mean_something(here):
 def test_progress_is_told_after_each_chunk_and_ends_with_all_sets(inputs):
     told = []
 
-    with open_pool(inputs, 2) as pool:
+    with ThreadPoolExecutor(2) as pool:
         sweep_on(inputs, GRID, executor=pool, chunk_size=10, progress=lambda *at: told.append(at))
 
     assert len(told) == -(-GRID.size // 10)
@@ -115,41 +121,59 @@ def test_blocks_hold_each_day_once(here):
     assert here.blocks[:, :, 2].sum(axis=1) == pytest.approx(here.metrics["sum_r2"].to_numpy())
 
 
-def test_a_measured_round_is_judged_entered_in_the_ledger_and_narrowed(inputs, here):
+def test_a_measured_round_is_judged_counted_and_narrowed(inputs, here):
     window = Window(first=FIRST + timedelta(days=5), last=FIRST + timedelta(days=75))
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
 
     result = judge_round("round-1", here, grid=GRID, window=window, constraints=constraints)
-    entries = ledger_entries(result, trial_context(inputs), market_data="generated")
     proposal = propose_next_grid(result)
 
     assert result.candidate is not None
     assert result.metrics["proscore2"].max() == result.metrics["proscore2"][result.best] > 0
-    assert len({entry.key for entry in entries}) == GRID.size
+    assert len({ledger_key(trial_context(inputs), point.canonical) for point in GRID.points()}) == GRID.size
     assert json.loads(json.dumps(result.summary(), allow_nan=False)) == result.summary()
     assert isinstance(proposal, NextGrid | NoNextGrid)
 
 
 def test_a_killed_worker_is_an_error_that_says_what_to_do(inputs):
-    with open_pool(inputs, 1) as pool:
+    with processes(1) as pool:
         pool.submit(signal.raise_signal, signal.SIGKILL)
 
         with pytest.raises(SimulationError, match=r"expected every worker to answer.*run it again"):
             sweep_on(inputs, GRID, executor=pool)
 
 
+@pytest.mark.parametrize("threads", [0, 2])
+def test_chunks_are_handed_over_one_by_one_without_those_to_skip(inputs, here, threads):
+    told, records = [], GRID.records()
+    with ThreadPoolExecutor(2) as pool:
+        workers = Workers(executor=pool if threads else None, chunk_size=7, progress=lambda *at: told.append(at))
+        span = {"start": inputs.first_slot, "stop": len(inputs.opened_at)}
+
+        parts = dict(iter_chunks(inputs, records, **span, workers=workers, skip={0, 3}))
+
+    rows = chunk_rows(records, 7)
+    assert sorted(parts) == [number for number in range(len(rows)) if number not in {0, 3}]
+    assert all(part.metrics.equals(here.metrics[rows[number]][:, 7:]) for number, part in parts.items())
+    assert told[0][0] == 14 + len(rows[next(iter(parts))])
+    assert told[-1] == (GRID.size, GRID.size)
+
+
 def test_nothing_to_evaluate_is_refused(inputs):
     with pytest.raises(SettingsError, match="expected one or more parameter sets"):
-        sweep_on(inputs, [])
+        sweep_on(inputs, records_of([]))
     with pytest.raises(SettingsError, match="chunk_size: expected at least 1 set, found 0"):
         sweep_on(inputs, GRID, chunk_size=0)
 
 
 PARENT = """
 import sys
-from helios_pipeline.sweep.run import open_pool
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
-with open_pool({}, 2) as pool:
+from helios_pipeline.sweep.run import end_with_parent
+
+with ProcessPoolExecutor(2, mp_context=get_context("forkserver"), initializer=end_with_parent) as pool:
     pool.submit(abs, 1).result()
     pool.submit(abs, 1).result()
     print("started", flush=True)

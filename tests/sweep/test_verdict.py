@@ -2,6 +2,8 @@ import math
 
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.strategy.parameters import ParameterSet
@@ -49,6 +51,18 @@ def test_every_failed_constraint_is_named(change, failed):
     assert judged.row(0, named=True) == pytest.approx(
         PASSING | change | {"passed": failed == "", "failed_constraints": failed}, nan_ok=True
     )
+
+
+@given(st.lists(st.tuples(*[st.sampled_from([-1.0, -0.2, 0.0, 0.3, 1.5, 20.0, math.nan])] * 4), min_size=1))
+def test_verdicts_of_many_sets_are_those_of_each(rows):
+    table = pl.DataFrame(rows, schema=dict.fromkeys(PASSING, pl.Float64), orient="row")
+
+    judged = judge_sets(table, CONSTRAINTS)
+
+    failed = [CONSTRAINTS.failed(row) for row in table.iter_rows(named=True)]
+    assert judged["failed_constraints"].to_list() == [", ".join(names) for names in failed]
+    assert judged["passed"].to_list() == [not names for names in failed]
+    assert failure_counts(judged, CONSTRAINTS) == {name: sum(name in each for each in failed) for name in PASSING}
 
 
 def test_failures_are_counted_for_each_constraint():

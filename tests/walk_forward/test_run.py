@@ -13,7 +13,9 @@ from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import Grid
-from helios_pipeline.sweep.run import Workers, open_pool
+from helios_pipeline.sweep.pools import open_threads
+from helios_pipeline.sweep.run import Workers
+from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 from tests.generated_market import BARS_PER_DAY, BTC, FIRST, make_bars, make_inputs
@@ -28,7 +30,8 @@ GRID = Grid(
     cooldown_bars=(0,),
     stop_atr=(0.0, 3.0),
 )
-LENGTHS = FoldLengths(in_sample_days=60, embargo_bars=48, out_of_sample_days=25)
+WHOLE_GRID = Search(sampler="grid", sets=GRID.size, seed=0)
+LENGTHS = FoldLengths(scheme="rolling", in_sample_days=60, purge_bars=48, embargo_bars=0, out_of_sample_days=25)
 CONSTRAINTS = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
 
 
@@ -46,18 +49,26 @@ def inputs(bars):
     return inputs_of(bars)
 
 
-def walk(inputs, constraints=CONSTRAINTS, executor=None, progress=lambda done, total: None):
+def walk(
+    inputs,
+    constraints=CONSTRAINTS,
+    executor=None,
+    progress=lambda done, total: None,
+    lengths=LENGTHS,
+    search=WHOLE_GRID,
+):
     return run_walk_forward(
         inputs,
         GRID,
-        folds=folds_of(inputs),
+        search,
+        folds=folds_of(inputs, lengths),
         constraints=constraints,
         workers=Workers(executor=executor, chunk_size=11, progress=progress),
     )
 
 
-def folds_of(inputs):
-    return plan_folds(inputs, GRID, LENGTHS, start=inputs.first_slot, stop=len(inputs.opened_at))
+def folds_of(inputs, lengths=LENGTHS):
+    return plan_folds(inputs, GRID, lengths, start=inputs.first_slot, stop=len(inputs.opened_at))
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +127,57 @@ def test_a_choice_passed_in_sample_and_no_passing_set_scored_higher(result):
     assert (result.folds["in_sample_passed"] > 1).all()
 
 
+def test_what_was_kept_is_the_ratio_of_days_after_to_days_before(inputs, result):
+    folds = result.folds
+    before = [
+        simulate(
+            inputs,
+            ParameterSet.from_mapping(json.loads(text)),
+            start=fold.in_sample_start,
+            stop=fold.in_sample_stop,
+        ).daily_returns.mean()
+        for fold, text in zip(folds_of(inputs), folds["parameters"], strict=True)
+    ]
+    after = result.equity.group_by("fold", maintain_order=True).agg(pl.col("daily_return").mean())["daily_return"]
+
+    assert folds["efficiency"].to_list() == pytest.approx((after / pl.Series(before)).to_list(), rel=1e-9)
+    assert result.efficiency == pytest.approx(result.equity["daily_return"].mean() / np.mean(before), rel=1e-9)
+    # 25 days give no Sharpe ratio, so there is none to compare with.
+    assert folds["retention"].is_nan().all()
+
+
+def test_anchored_folds_choose_on_every_bar_so_far(inputs, result):
+    anchored = walk(inputs, lengths=replace(LENGTHS, scheme="anchored"))
+
+    assert anchored.folds["in_sample_first"].n_unique() == 1
+    assert anchored.folds["out_of_sample_first"].equals(result.folds["out_of_sample_first"])
+    assert anchored.folds[0].equals(result.folds[0])
+    assert anchored.folds["in_sample_sharpe"][1:].to_list() != result.folds["in_sample_sharpe"][1:].to_list()
+
+
+def test_stability_lists_what_each_fold_chose_of_every_parameter_on_offer(result):
+    chosen = [json.loads(text) for text in result.folds["parameters"]]
+
+    names = [name for name, values in GRID.as_values().items() if len(values) > 1]
+    assert result.stability["parameter"].to_list() == names
+    assert result.stability["chosen"].to_list() == [len({point[name] for point in chosen}) for name in names]
+
+
+@pytest.mark.parametrize("sampler", ["sobol", "optuna"])
+def test_a_sampled_round_searches_anew_in_every_fold(inputs, sampler):
+    told = []
+    search = Search(sampler=sampler, sets=40, seed=3)
+
+    sampled = walk(inputs, search=search, progress=lambda *at: told.append(at))
+
+    assert sampled.folds["parameters"].null_count() == 0
+    assert told[-1] == (3 * 40, 3 * 40)
+    assert [done for done, _ in told] == sorted(done for done, _ in told)
+    chosen = [json.loads(text)["entry_z"] for text in sampled.folds["parameters"]]
+    assert all(1.0 <= value <= 2.0 for value in chosen)
+    assert not set(chosen) <= set(GRID.entry_z)
+
+
 def shaken(bars, first_slot):
     """The same bars up to a slot; from it on, a random other market at other prices."""
     other = make_bars(seed=99, days=DAYS)
@@ -162,7 +224,7 @@ def test_a_report_survives_json_without_nan(inputs, min_sharpe):
 
 
 def test_two_workers_choose_and_earn_the_same(inputs, result):
-    with open_pool(inputs, 2) as pool:
+    with open_threads(2) as pool:
         parallel = walk(inputs, executor=pool)
 
     assert parallel.folds.equals(result.folds)
@@ -184,8 +246,8 @@ def test_folds_begin_at_the_first_midnight(inputs):
     assert folds[0].in_sample_start == inputs.first_slot + BARS_PER_DAY
 
 
-def test_too_short_an_embargo_is_refused(inputs):
-    lengths = replace(LENGTHS, embargo_bars=47)
+def test_too_short_a_purge_is_refused(inputs):
+    lengths = replace(LENGTHS, purge_bars=47)
 
     with pytest.raises(SettingsError, match=r"longest max_holding_bars \(48\)"):
         plan_folds(inputs, GRID, lengths, start=inputs.first_slot, stop=len(inputs.opened_at))

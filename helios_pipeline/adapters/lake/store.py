@@ -1,26 +1,25 @@
 """The Parquet lake: one file per asset partition, replaced whole or not at all."""
 
-import hashlib
-import io
+import itertools
 import json
 import os
 import secrets
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import polars as pl
 import pyarrow
 import pyarrow.parquet
 from upath import UPath
 
+from helios_pipeline.adapters.lake.digest import NO_DIGEST, is_whole, write_digest
 from helios_pipeline.core.errors import DataError, SettingsError
 
 _VERSION = "helios.version"
 _FACTS = "helios.facts"
-_DIGEST = "helios.digest"
-_DIGEST_MARK = b"helios-sha256:"
-_NO_DIGEST = b"0" * 64
 _UNFINISHED = ".unfinished"
 
 
@@ -101,7 +100,7 @@ class Lake:
         if not path.is_file():
             raise DataError(f"{path}: expected the partition {name} of {asset}, found no file. Make {asset} first.")
         content = path.read_bytes()
-        if not _is_whole(content):
+        if not is_whole(content):
             raise _damaged(path, "its content and the SHA-256 inside it differ")
         return pl.read_parquet(content)
 
@@ -109,12 +108,36 @@ class Lake:
         self, asset: str, name: str, frame: pl.DataFrame, *, version: str, facts: Mapping[str, object]
     ) -> None:
         """Write a partition that is not a month; see `replace`."""
-        content = _with_digest(frame, {_VERSION: version, _FACTS: json.dumps(dict(facts), sort_keys=True)})
-        path = self._path(asset, name)
-        if path.protocol in ("", "file", "local"):
-            _replace_local(Path(path.path), content)
-        else:
-            path.write_bytes(content)
+        metadata = _metadata_of(version, facts)
+        self._replace(asset, name, lambda file: frame.write_parquet(file, metadata=metadata))
+
+    def replace_streamed(
+        self, asset: str, name: str, frames: Iterable[pl.DataFrame], *, version: str, facts: Mapping[str, object]
+    ) -> None:
+        """Write a partition that is not a month and larger than memory should hold twice.
+
+        Args:
+            asset: e.g. `sweep_results`.
+            name: of the partition.
+            frames: one or more, of one schema: each is written before the next is asked for.
+            version: hash of everything the frames were made from.
+            facts: what the maker counted, as JSON values, kept beside the rows.
+        """
+        metadata = _metadata_of(version, facts)
+        self._replace(asset, name, lambda file: _write_frames(file, frames, metadata))
+
+    def names(self, asset: str) -> list[str]:
+        """Names of the partitions of an asset that are not months, in order."""
+        folder = self.root / asset
+        if not folder.is_dir():
+            return []
+        return sorted(path.stem for path in folder.iterdir() if path.suffix == ".parquet" and path.stem[0] != ".")
+
+    def remove_all(self, asset: str) -> None:
+        """Remove every partition of an asset, if there is any."""
+        folder = self.root / asset
+        if folder.is_dir():
+            folder.fs.rm(folder.path, recursive=True)
 
     def version_named(self, asset: str, name: str) -> str | None:
         """The version of a partition that is not a month; see `version`."""
@@ -124,6 +147,17 @@ class Lake:
         """The facts of a partition that is not a month; see `facts`."""
         facts: dict[str, Any] = json.loads(self._metadata(asset, name).get(_FACTS, "{}"))
         return facts
+
+    def _replace(self, asset: str, name: str, write: Callable[[IO[bytes]], object]) -> None:
+        path = self._path(asset, name)
+        if path.protocol in ("", "file", "local"):
+            _replace_local(Path(path.path), write)
+            return
+        with tempfile.TemporaryFile() as file, path.open("wb") as stored:
+            write(file)
+            write_digest(file)
+            file.seek(0)
+            shutil.copyfileobj(file, stored)
 
     def _path(self, asset: str, name: str) -> UPath:
         return self.root / asset / f"{name}.parquet"
@@ -140,24 +174,18 @@ class Lake:
         return {key.decode(): value.decode() for key, value in metadata.items()}
 
 
-def _with_digest(frame: pl.DataFrame, metadata: Mapping[str, str]) -> bytes:
-    """Parquet bytes that carry the SHA-256 of themselves, taken with zeros in its own place.
-
-    Parquet's readers do not notice most flipped bytes, and polars' ends the process on some.
-    """
-    buffer = io.BytesIO()
-    frame.write_parquet(buffer, metadata={_DIGEST: (_DIGEST_MARK + _NO_DIGEST).decode(), **metadata})
-    content = buffer.getvalue()
-    at = content.rindex(_DIGEST_MARK) + len(_DIGEST_MARK)
-    digest = hashlib.sha256(content).hexdigest().encode()
-    return content[:at] + digest + content[at + len(digest) :]
+def _metadata_of(version: str, facts: Mapping[str, object]) -> dict[str, str]:
+    return NO_DIGEST | {_VERSION: version, _FACTS: json.dumps(dict(facts), sort_keys=True)}
 
 
-def _is_whole(content: bytes) -> bool:
-    at = content.rfind(_DIGEST_MARK) + len(_DIGEST_MARK)
-    found = content[at : at + len(_NO_DIGEST)]
-    blank = content[:at] + _NO_DIGEST + content[at + len(_NO_DIGEST) :]
-    return hashlib.sha256(blank).hexdigest().encode() == found
+def _write_frames(file: IO[bytes], frames: Iterable[pl.DataFrame], metadata: Mapping[str, str]) -> None:
+    """One row group a frame."""
+    tables = (frame.to_arrow() for frame in frames)
+    first = next(tables)
+    with pyarrow.parquet.ParquetWriter(file, first.schema, compression="zstd") as writer:
+        for table in itertools.chain([first], tables):
+            writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        writer.add_key_value_metadata(metadata)
 
 
 def _damaged(path: UPath, found: str) -> DataError:
@@ -167,15 +195,16 @@ def _damaged(path: UPath, found: str) -> DataError:
     )
 
 
-def _replace_local(path: Path, content: bytes) -> None:
+def _replace_local(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Temporary file in the same folder, file and folder forced to disk, rename between."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for leftover in path.parent.glob(f".{path.name}.*{_UNFINISHED}"):
         leftover.unlink(missing_ok=True)  # of a writer that was killed: an advisory lock admits one at a time
     unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_UNFINISHED}")
     try:
-        with unfinished.open("xb") as file:
-            file.write(content)
+        with unfinished.open("x+b") as file:
+            write(file)
+            write_digest(file)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)

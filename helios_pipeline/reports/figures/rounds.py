@@ -38,7 +38,13 @@ from helios_pipeline.reports.figures.canvas import (
     write,
 )
 from helios_pipeline.reports.figures.cells import draw_cells, largest_of
-from helios_pipeline.reports.sensitivity import Over, pair_values, parameter_sensitivity, swept_parameters
+from helios_pipeline.reports.sensitivity import (
+    Over,
+    pair_values,
+    parameter_sensitivity,
+    slice_through,
+    swept_parameters,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -144,6 +150,39 @@ def draw_sensitivity(metrics: pl.DataFrame, best: Mapping[str, float], value: st
         _draw_values(panel, frame.filter(pl.col("parameter") == name), best[name])
         write(panel.figure, panel.left + panel.width / 2, panel.bottom - 25, name, align="center")
         draw_levels(panel, [0.0], colour=LINE)
+        if k % SENSITIVITY_COLUMNS == 0:
+            number_axis(panel)
+    return panels[0].figure
+
+
+def draw_slices(metrics: pl.DataFrame, best: Mapping[str, float], value: str = "sharpe") -> "Figure":
+    """A metric along each parameter through the best set: a plateau is worth more than a peak.
+
+    Args:
+        metrics: a round's sets, on the grid's values.
+        best: the best set's parameters, on the grid's values too.
+        value: the metric.
+    """
+    title = f"{_word(value)} along each parameter, the others at the best set's values (orange: the best set)"
+    slices = {name: slice_through(metrics, best, name, value) for name in swept_parameters(metrics)}
+    if not any(frame.height for frame in slices.values()):
+        return say_nothing_there(title, "no parameter was varied, or no set has a value")
+    limits = range_of(*(frame["value"].to_numpy() for frame in slices.values()), 0.0)
+    axes = {name: sorted(set(metrics[name].cast(pl.Float64))) for name in slices}
+    panels = _sensitivity_panels([len(values) for values in axes.values()], limits)
+    say(panels[0], title)
+    for k, ((name, frame), panel) in enumerate(zip(slices.items(), panels, strict=True)):
+        draw_levels(panel, [0.0], colour=LINE)
+        at = np.array([axes[name].index(each) for each in frame["at"]], np.float64)
+        values = frame["value"].to_numpy()
+        draw_line(panel, at, values, colour=BLUE, width=1.2)
+        colours = [ORANGE if own else BLUE for own in np.isclose(frame["at"].to_numpy(), best[name])]
+        half = (limits[1] - limits[0]) * 0.02
+        draw_rectangles(panel, (at - 0.08, at + 0.08), (values - half, values + half), colours)
+        words_below(
+            panel, [float(each) for each in range(len(axes[name]))], [f"{v:g}" for v in axes[name]], marks=False
+        )
+        write(panel.figure, panel.left + panel.width / 2, panel.bottom - 25, name, align="center")
         if k % SENSITIVITY_COLUMNS == 0:
             number_axis(panel)
     return panels[0].figure

@@ -70,6 +70,27 @@ def test_partitions_of_another_kind_have_names(lake) -> None:
     assert (lake.root / "sweep_results" / "round-7.parquet").is_file()
 
 
+def test_a_partition_written_frame_by_frame_is_read_as_one_and_has_equal_bytes_each_time(lake) -> None:
+    for name in ("round-7", "round-8"):
+        lake.replace_streamed("sweep_results", name, iter([FRAME, FRAME, FRAME]), version="v", facts={"sets": 3})
+
+    assert lake.read_named("sweep_results", "round-7").equals(pl.concat([FRAME] * 3))
+    assert lake.version_named("sweep_results", "round-7") == "v"
+    assert lake.facts_named("sweep_results", "round-7") == {"sets": 3}
+    one, other = (lake.root / "sweep_results" / f"round-{number}.parquet" for number in (7, 8))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_partitions_are_listed_and_removed_together(lake) -> None:
+    for number in (10, 9):
+        lake.replace_named("sweep_chunks/round-7", f"{number:04}", FRAME, version="v", facts={})
+
+    assert lake.names("sweep_chunks/round-7") == ["0009", "0010"]
+    lake.remove_all("sweep_chunks/round-7")
+    lake.remove_all("sweep_chunks/round-7")
+    assert lake.names("sweep_chunks/round-7") == []
+
+
 def test_the_layout_is_asset_instrument_month(tmp_path) -> None:
     replace(Lake(str(tmp_path)))
 
@@ -82,9 +103,12 @@ def test_any_parquet_reader_can_read_a_partition(tmp_path) -> None:
     assert pl.read_parquet(tmp_path / "bars_15m" / BTC / "2024-01.parquet").equals(FRAME)
 
 
-def test_every_flipped_byte_is_noticed_and_the_file_named(tmp_path) -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+def test_every_flipped_byte_is_noticed_and_the_file_named(tmp_path, streamed) -> None:
     lake = Lake(str(tmp_path))
     replace(lake)
+    if streamed:
+        lake.replace_streamed("bars_15m", f"{BTC}/2024-01", [FRAME, FRAME], version="v", facts={})
     path = tmp_path / "bars_15m" / BTC / "2024-01.parquet"
     whole = path.read_bytes()
 

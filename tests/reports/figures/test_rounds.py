@@ -17,6 +17,7 @@ from helios_pipeline.reports.figures import (
     draw_heat_maps,
     draw_monthly_returns,
     draw_sensitivity,
+    draw_slices,
 )
 from helios_pipeline.reports.figures.cells import EMPTY, ink_on, shade
 from helios_pipeline.reports.figures.performance import monthly_returns
@@ -168,3 +169,13 @@ def test_cells_are_told_apart_by_sign_and_read_on_any_shade():
     assert shade(0.0, 1.0) == "#eef0f3"
     assert shade(2.0, 1.0) == shade(1.0, 1.0) != shade(-1.0, 1.0)
     assert ink_on(0.1, 1.0) != ink_on(-0.9, 1.0)
+
+
+def test_slices_show_each_swept_parameter_and_say_when_there_is_nothing(metrics):
+    best = BEST | {"funding_weight": 0.0, "exit_z": 0.0, "max_holding_bars": 96, "stop_atr": 0.0}
+
+    shown = words(draw_slices(metrics, best))
+
+    assert {"lookback_bars", "entry_z", "cooldown_bars"} <= set(shown)
+    assert "stop_atr" not in shown
+    assert any("no set has a value" in text for text in words(draw_slices(metrics.clear(), best)))

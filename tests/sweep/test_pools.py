@@ -1,0 +1,26 @@
+import pickle
+import threading
+
+from helios_pipeline.sweep import run
+from helios_pipeline.sweep.pools import open_threads, preparation
+from tests.generated_market import BTC, make_bars, make_inputs
+
+
+def test_threads_work_side_by_side_and_end_with_the_block():
+    meeting = threading.Barrier(2)
+
+    with open_threads(2) as pool:
+        arrived = list(pool.map(lambda _: meeting.wait(timeout=60), range(2)))
+
+    assert sorted(arrived) == [0, 1]
+    assert not any(thread.is_alive() for thread in pool._threads)
+
+
+def test_a_prepared_worker_holds_the_inputs_that_chunks_name(monkeypatch):
+    inputs = make_inputs({BTC: make_bars(seed=1, days=70)}, warm_up_days=5, days=70)
+    monkeypatch.setattr(run, "_held", {})
+
+    pickle.loads(pickle.dumps(preparation(inputs)))()
+
+    (key,) = run._held
+    assert key == run.inputs_key(pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL))
