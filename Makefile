@@ -22,7 +22,7 @@ demo: setup  ## simulated market -> champion, offline, on the embedded database
 	@$(BIN)/helios demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
 
 lint: setup  ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -32,7 +32,8 @@ lint: setup  ## format, lint, types and import contracts
 
 check: lint test  ## what CI runs: lint, then all tests
 
-soak: setup  ## long runs, 45 minutes: streams against history, live accounts against venues, a hundred kills (MINUTES=10 KILLS=100)
+soak: setup  ## long runs, 55 minutes: many sets and seeds, streams against history, live accounts against venues, a hundred kills (MINUTES=10 KILLS=100)
+	@$(BIN)/python -m pytest -m soak -n 2 --timeout 1800 -q
 	@$(BIN)/python benchmarks/live_equals_history.py --minutes $(MINUTES)
 	@$(BIN)/python benchmarks/live_soak.py --minutes $(MINUTES)
 	@$(BIN)/python benchmarks/live_kills.py --kills $(KILLS)

@@ -33,6 +33,10 @@ with warnings.catch_warnings():
 THREE = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
 MONTHS = ("2024-08", "2024-09", "2024-10")
 WINDOW = Window(first=datetime(2024, 9, 1, tzinfo=UTC), last=datetime(2024, 11, 1, tzinfo=UTC))
+PARTS = (
+    pytest.param(slice(0, 10), id="ten sets"),
+    pytest.param(slice(10, 50), id="forty more", marks=pytest.mark.soak),
+)
 STEPS = {"BTCUSDT": ("0.1", "0.001"), "ETHUSDT": ("0.01", "0.001"), "SOLUSDT": ("0.001", "1")}
 ALWAYS = (
     "stops_in_entry_bar",

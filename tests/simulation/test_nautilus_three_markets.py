@@ -2,12 +2,12 @@
 
 import pytest
 
-from tests.simulation.real_months import ALWAYS, THREE, UNIT_OF_PANDAS, WITH_OTHERS_AND_GAPS, cases_of
+from tests.simulation.real_months import ALWAYS, PARTS, THREE, UNIT_OF_PANDAS, WITH_OTHERS_AND_GAPS, cases_of
 
 pytestmark = pytest.mark.filterwarnings(f"ignore:{UNIT_OF_PANDAS}:DeprecationWarning")
 
 
-@pytest.mark.parametrize("chosen", [slice(0, 25), slice(25, 50)], ids=["first half", "second half"])
+@pytest.mark.parametrize("chosen", PARTS)
 def test_kernel_and_nautilus_trader_agree_on_two_real_months_of_three_markets(chosen):
     occurred = cases_of(THREE, chosen, gaps=True)
 
