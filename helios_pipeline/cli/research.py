@@ -142,6 +142,10 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False, clus
         refresh: ask the archive again even about months that are final.
         cluster: address of a Dask scheduler whose workers evaluate parameter sets; None for threads here.
     """
+    if "sweep_results" in steps and cluster is None:
+        from helios_pipeline.simulation.ahead import compile_ahead
+
+        compile_ahead(len(settings.research.instruments))
     from helios_pipeline.cli.dagster import open_instance
     from helios_pipeline.definitions import build_research, workers_of
 
