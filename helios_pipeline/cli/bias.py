@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from helios_pipeline.cli.grid_file import GridFile, grid_overrides
 from helios_pipeline.cli.research import REFUSED
 from helios_pipeline.cli.terminal import First, Instruments, Last, err, open_database, out, settings_of, table
 
@@ -47,6 +48,7 @@ def bias(
     instruments: Instruments = None,
     first: First = None,
     last: Last = None,
+    grid: GridFile = None,
 ) -> None:
     """Check the present round for self-deception; exit with 10 if a check fails.
 
@@ -55,7 +57,7 @@ def bias(
     markets made of the same bars in random order, in which they must find nothing. Each shows in the UI, beside the
     round, with its picture.
     """
-    settings = settings_of(instruments, first, last)
+    settings = settings_of(instruments, first, last, grid_overrides(grid))
     names = [check.value for check in Check if checks is None or check in checks]
     from helios_pipeline.cli.dagster import open_instance
     from helios_pipeline.definitions import build_research

@@ -11,6 +11,7 @@ import typer
 from helios_pipeline.adapters.champion.files import write_champion
 from helios_pipeline.adapters.keys.files import load_key, trusted_keys
 from helios_pipeline.cli.champion_file import bring_file_up_to_date, signed_manifest
+from helios_pipeline.cli.grid_file import GridFile, grid_overrides
 from helios_pipeline.cli.terminal import First, Instruments, Last, State, open_database, out, settings_of, table
 from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.core.errors import ManifestError, SettingsError
@@ -44,6 +45,7 @@ def promote(  # noqa: PLR0913 - one option each
     instruments: Instruments = None,
     first: First = None,
     last: Last = None,
+    grid: GridFile = None,
     approve: Annotated[bool, typer.Option("--approve", help="Sign the paper champion with an operator's key.")] = False,
     network: Annotated[Network | None, typer.Option("--network", help="Where it may trade, with --approve.")] = None,
     key: Annotated[Path | None, typer.Option("--key", help="The operator's key file, with --approve.")] = None,
@@ -56,7 +58,7 @@ def promote(  # noqa: PLR0913 - one option each
     The pipeline signs for paper only. Real orders need a person: --approve takes the paper champion, verifies it, and
     signs the same terms and evidence for the network with the operator's key.
     """
-    settings = settings_of(instruments, first, last)
+    settings = settings_of(instruments, first, last, grid_overrides(grid))
     if not approve:
         from helios_pipeline.cli.research import DECISION, run
 
