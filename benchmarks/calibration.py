@@ -1,11 +1,12 @@
 """How often do all gates together promote skill, and luck? Fixed seeds, three years of search, a fresh ledger each.
 
-    .venv/bin/python benchmarks/calibration.py [--seeds 100] [--years 30] [--levels "noise" "4.5"] [--without-nautilus]
+    .venv/bin/python benchmarks/calibration.py [--seeds 100] [--years 30] [--levels "noise" "4.5"] [--compare 10]
 
 Each market is searched as a round is: 480 sets over three years, walk-forward, every gate, and a holdout after the
 searched window. The best set of a level is the one with the highest mean over its searches; what it truly earns is
-measured on years under other seeds. Promotions are run in NautilusTrader too. Finished rows are kept in a file named by
-the settings, so that a stopped run goes on where it was; --report prints what is there. Exit code 1 if a claim fails.
+measured on years under other seeds. Promotions are run in NautilusTrader too, of each level as many as --compare says.
+Finished rows are kept in a file named by the settings, so that a stopped run goes on where it was; --report prints what
+is there. Exit code 1 if a claim fails.
 """
 
 import argparse
@@ -42,10 +43,10 @@ CODE_VERSION = "1"
 LEVELS = (
     Level(name="noise", edge=0.0),
     Level(name="noise, no costs", edge=0.0, free=True),
-    Level(name="2", edge=0.35),
-    Level(name="3", edge=0.45),
-    Level(name="4.5", edge=0.60),
-    Level(name="6", edge=0.75),
+    Level(name="2", edge=0.38),
+    Level(name="3", edge=0.47),
+    Level(name="4.5", edge=0.65),
+    Level(name="6", edge=0.78),
 )
 CLAIMED_LEVEL, CLAIMED_SHARPE, CLAIMED_PROMOTED, CLAIMED_REFUSED = "4.5", 4.5, 0.80, 0.97
 FIRST_MARKET, FIRST_YEAR = 40_000, 50_000
@@ -105,13 +106,13 @@ def searches_and_years(levels: list[Level], seeds: int, years: int) -> Iterator[
                 yield Task(keys=frozenset([key]), run=measure_year, arguments=(level, FIRST_YEAR + k))
 
 
-def comparisons(store: Store, levels: list[Level]) -> Iterator[Task]:
-    """Promotions that NautilusTrader has to agree with."""
+def comparisons(store: Store, levels: list[Level], most: int) -> Iterator[Task]:
+    """Promotions that NautilusTrader has to agree with, the first of each level."""
     for level in levels:
-        for row in store.of("verdict", level.key):
-            if any(row["promoted"].values()):
-                key = ("agreement", level.key, row["seed"])
-                yield Task(keys=frozenset([key]), run=compare_engines, arguments=(level, row["seed"], row["best"]))
+        promotions = [row for row in store.of("verdict", level.key) if any(row["promoted"].values())]
+        for row in promotions[:most]:
+            key = ("agreement", level.key, row["seed"])
+            yield Task(keys=frozenset([key]), run=compare_engines, arguments=(level, row["seed"], row["best"]))
 
 
 def run_tasks(store: Store, settings: Settings, tasks: Iterator[Task], workers: int) -> None:
@@ -239,7 +240,7 @@ def main() -> int:
     parser.add_argument("--years", type=int, default=30)
     parser.add_argument("--levels", nargs="+", choices=[level.name for level in LEVELS])
     parser.add_argument("--workers", type=int, default=os.cpu_count())
-    parser.add_argument("--without-nautilus", action="store_true")
+    parser.add_argument("--compare", type=int, default=100, help="promotions of each level run in NautilusTrader")
     parser.add_argument("--report", action="store_true")
     given = parser.parse_args()
     levels = [level for level in LEVELS if level.name in (given.levels or {one.name for one in LEVELS})]
@@ -249,8 +250,7 @@ def main() -> int:
     print(f"{grid.size} sets, {SEARCHED.first:%Y-%m-%d} to {SEARCHED.last:%Y-%m-%d}; rows in {store.path}")
     if not given.report:
         run_tasks(store, settings, searches_and_years(levels, given.seeds, given.years), given.workers)
-        if not given.without_nautilus:
-            run_tasks(store, settings, comparisons(store, levels), given.workers)
+        run_tasks(store, settings, comparisons(store, levels, given.compare), given.workers)
     return report(store, levels)
 
 
