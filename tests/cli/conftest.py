@@ -78,9 +78,9 @@ SERVED = {
 SERVED_MONTHS = ("2024-10", "2024-11", "2024-12", "2025-01", "2025-02", "2025-03")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def served_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Half a year of three instruments in an archive of the session's own, which tests may damage."""
+    """Half a year of three instruments in an archive of the file's own, which tests may damage."""
     root, instruments = tmp_path_factory.mktemp("served"), [BTC, ETH, SOL]
     real = os.environ.get("HELIOS_REAL_DATA")
     if real:
@@ -92,16 +92,19 @@ def served_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def dagster(served_archive: Path, memory_folder: str | None) -> Iterator[ServedDagster]:
-    """A served Dagster that automates everything but the daily refresh, whose sensors look every few seconds."""
+    """A served Dagster that automates everything but the daily refresh, whose sensors look every few seconds.
+
+    It ends with the file: its daemon takes a fifth of a core as long as it is there.
+    """
     with new_home(memory_folder, **SERVED) as home:
         home.archive, home.variables = served_archive, {"HELIOS_SENSOR_SECONDS": "5", "HELIOS_REST_URL": NOBODY}
         with served(home) as running:
             yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def with_sol(dagster: ServedDagster) -> list[str]:
     """The instruments that can be chosen a moment after SOL was added to helios.toml."""
     dagster.home.configure(**SERVED | {"research.instruments": [BTC, ETH, SOL]})
