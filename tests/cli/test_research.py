@@ -65,6 +65,20 @@ def test_a_second_run_skips_everything_rewrites_nothing_and_says_the_same(resear
     assert second.out[second.out.index("Bars") :] == first.out[first.out.index("Bars") :]
 
 
+def test_its_round_is_listed_and_says_what_it_proposes(researched):
+    home, _ = researched
+
+    listed, shown = home.run("rounds"), home.run("rounds", "show")
+    unknown = home.run("rounds", "show", "2020-01_2020-02_00000000")
+
+    assert (listed.code, shown.code) == (0, 0), listed.err + shown.err
+    assert "2025-01_2025-05_" in listed.out
+    assert "grid" in listed.out
+    assert "Proposed after" in shown.out or "proposes no next round" in shown.out
+    assert unknown.code == 2
+    assert unknown.lines[0].startswith("helios: round: expected one that has run, found 2025-01_2025-05_")
+
+
 def test_nothing_runs_any_more_once_a_command_has_ended(researched):
     home, _ = researched
 

@@ -45,17 +45,3 @@ def test_a_file_that_is_none_or_holds_a_value_that_is_not_allowed_is_said(tmp_pa
     path.write_text(ROUND.replace("lookback_bars = [96, 192]", "lookback_bars = [1]"))
     with pytest.raises(SettingsError, match=r"command line: grid.lookback_bars"):
         load_settings(ROOT / "helios.toml", {}, grid_overrides(path))
-
-
-def test_a_round_is_listed_and_says_what_it_proposes(researched):
-    home, _ = researched
-
-    listed, shown = home.run("rounds"), home.run("rounds", "show")
-    unknown = home.run("rounds", "show", "2020-01_2020-02_00000000")
-
-    assert (listed.code, shown.code) == (0, 0), listed.err + shown.err
-    assert "2025-01_2025-05_" in listed.out
-    assert "grid" in listed.out
-    assert "Proposed after" in shown.out or "proposes no next round" in shown.out
-    assert unknown.code == 2
-    assert unknown.lines[0].startswith("helios: round: expected one that has run, found 2025-01_2025-05_")
