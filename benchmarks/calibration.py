@@ -122,7 +122,7 @@ def run_tasks(store: Store, settings: Settings, tasks: Iterator[Task], workers: 
         return
     began = time.monotonic()
     context = get_context("forkserver")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker, max_tasks_per_child=20) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending: list[Future[list[Row]]] = [pool.submit(task.run, settings, *task.arguments) for task in missing]
         for done, future in enumerate(as_completed(pending), start=1):
             store.add(future.result())
