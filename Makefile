@@ -6,7 +6,7 @@ BIN := .venv/bin
 MINUTES := 10
 KILLS := 100
 # Soaks, and parts of benchmarks.
-NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market sweep_kills live_equals_history live_soak live_kills live_memory bare_node wire_meter
+NOT_BENCHMARKS := bench_sweep bare_backtest common_strategy calibration calibration_market sweep_kills three_rounds live_equals_history live_soak live_kills live_memory bare_node wire_meter
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check lint soak bench bench-sweep calibration browser screenshots lock clean

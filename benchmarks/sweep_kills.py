@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 import psycopg
-from sweep_round import prepared_home, settings_for
 
+from benchmarks.sweep_round import prepared_home, settings_for
 from helios_pipeline.adapters.postgres.connection import open_database
 from tests.helios_home import BTC, HeliosHome
 
