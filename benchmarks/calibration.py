@@ -124,10 +124,13 @@ def run_tasks(store: Store, settings: Settings, tasks: Iterator[Task], workers: 
     context = get_context("forkserver")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending: list[Future[list[Row]]] = [pool.submit(task.run, settings, *task.arguments) for task in missing]
-        for done, future in enumerate(as_completed(pending), start=1):
-            store.add(future.result())
-            left = (time.monotonic() - began) / done * (len(missing) - done)
-            print(f"  {done} of {len(missing)}, {left / 60:.0f} minutes left", file=sys.stderr, flush=True)
+        try:
+            for done, future in enumerate(as_completed(pending), start=1):
+                store.add(future.result())
+                left = (time.monotonic() - began) / done * (len(missing) - done)
+                print(f"  {done} of {len(missing)}, {left / 60:.0f} minutes left", file=sys.stderr, flush=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

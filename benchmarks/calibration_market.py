@@ -32,6 +32,9 @@ from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 
 INSTRUMENT = "BTCUSDT-PERP.BINANCE"
 MAX_HOLDING_BARS = 192
+MAX_NOTIONAL = Decimal(2_000_000)
+"""Four years at the shipped cap could leave the range of exact money, on a market that rises far."""
+
 SEARCHED = Window(first=datetime.fromisoformat("2023-03-01T00:00Z"), last=datetime.fromisoformat("2026-03-01T00:00Z"))
 HOLDOUT_DAYS = (90, 180, 365)
 """Looked at one by one, each as if it were the first look; `helios.toml` says 90."""
@@ -65,9 +68,11 @@ class Level:
 
 
 def calibration_settings(config: Path) -> Settings:
-    """`helios.toml` with one instrument and one holding time: 480 sets."""
+    """`helios.toml` with one instrument, one holding time (480 sets), and a cap on positions that none reaches."""
     grid = ("grid", "max_holding_bars"), [MAX_HOLDING_BARS]
-    return load_settings(config, {}, dict([grid, (("research", "instruments"), [INSTRUMENT])]))
+    settings = load_settings(config, {}, dict([grid, (("research", "instruments"), [INSTRUMENT])]))
+    capped = tuple(each.model_copy(update={"max_notional_quote": MAX_NOTIONAL}) for each in settings.instruments)
+    return settings.model_copy(update={"instruments": capped})
 
 
 def judge_market(settings: Settings, levels: Iterable[Level], seed: int) -> list[dict[str, Any]]:
