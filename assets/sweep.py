@@ -23,6 +23,7 @@ from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.narrowing import propose_next_grid
+from helios_pipeline.sweep.positions import snap_to_grid
 from helios_pipeline.sweep.rounds import RoundResult
 
 CODE_VERSION = "2"
@@ -130,7 +131,7 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
             "dagster/row_count": summary["sets"],
             "dagster/column_schema": column_schema(result.metrics.schema),
             **_pictures(research, result, trials),
-            "best_sets": _best_sets(result),
+            "best_sets": best_sets(result),
             "trials": trials,
             "best_sharpe": _best_sharpe(result, trials),
             "passed": summary["passed"],
@@ -145,7 +146,9 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
 
 def _pictures(research: Research, result: RoundResult, trials: int) -> dict[str, dg.MarkdownMetadataValue]:
     """Where in the grid the Sharpe ratio is high, and how much of it luck could have shown."""
-    metrics, names = result.metrics, influential_parameters(result.metrics)
+    # Sets between the grid's values are shown with the nearest: a picture has no row for each of them.
+    metrics = snap_to_grid(result.grid, result.metrics)
+    names = influential_parameters(metrics)
     best, days = float(metrics["sharpe"][result.best]), int(metrics["days"][result.best])
     figure = draw_distribution(metrics["sharpe"].to_numpy(), best=best, luck=luck_sharpe(trials, days), needed=None)
     where = f"sweep_results/{result.name}"
@@ -163,6 +166,9 @@ def _best_sharpe(result: RoundResult, trials: int) -> str:
     return beside_luck(best["sharpe"], trials=trials, days=int(best["days"]))
 
 
-def _best_sets(result: RoundResult) -> dg.TableMetadataValue:
-    ranked = result.metrics.sort("passed", "proscore2", "sharpe", descending=True, nulls_last=True)
+def best_sets(result: RoundResult) -> dg.TableMetadataValue:
+    """The first of the sets: those that passed, then by ProScore2 and Sharpe ratio; without one last."""
+    # A NaN would stand above every number.
+    metrics = result.metrics.with_columns(pl.col("sharpe").fill_nan(None))
+    ranked = metrics.sort("passed", "proscore2", "sharpe", descending=True, nulls_last=True)
     return rows_table(ranked.select(*PARAMETER_NAMES, *METRICS_SHOWN), limit=BEST_SHOWN)

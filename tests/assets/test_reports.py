@@ -1,11 +1,15 @@
 """Reports as assets, made of a small round from end to end."""
 
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from uuid import uuid4
 
 import dagster as dg
+import polars as pl
 import psycopg
 import pytest
 
@@ -15,6 +19,8 @@ from assets.pictures import picture, rows_table
 from assets.reports import champion_report, data_quality_report, report_store, round_report
 from assets.research import Research
 from assets.rounds import plan_round
+from assets.search_statistics import count_trials
+from assets.sweep import best_sets, load_round, sweep_results
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.definitions import build_research
@@ -70,15 +76,20 @@ def home(tmp_path_factory, postgres_server, migrated_template):
     folder: Path = tmp_path_factory.mktemp("reports")
     write_simulated_archive(folder / "archive", edge=0.0, months=MONTHS)
     write_settings(folder / "helios.toml", SMALL | {"data.archive_url": (folder / "archive").as_uri()})
+    with new_database(postgres_server, migrated_template) as url, dg.DagsterInstance.ephemeral() as instance:
+        research = build_research(load_settings(folder / "helios.toml", {}), database_url=url)
+        steps = [*MONTHLY, "sweep_results", "walk_forward_report", "backtest_report"]
+        list(run_steps(research, instance, steps))
+        yield Home(research=research, instance=instance, round=plan_round(research).name)
+
+
+@contextmanager
+def new_database(server, template) -> Iterator[str]:
+    """A migrated database of its own, as the pipeline's role; dropped at the end of the block."""
     name = f"test_{uuid4().hex}"
-    with psycopg.connect(server_url(postgres_server, "postgres"), autocommit=True) as connection:
+    with psycopg.connect(server_url(server, "postgres"), autocommit=True) as connection:
         connection.execute(f"create database {name} template helios".encode())
-        settings, database = load_settings(folder / "helios.toml", {}), renamed(migrated_template, name)
-        research = build_research(settings, database_url=database.urls.pipeline)
-        with dg.DagsterInstance.ephemeral() as instance:
-            steps = [*MONTHLY, "sweep_results", "walk_forward_report", "backtest_report"]
-            list(run_steps(research, instance, steps))
-            yield Home(research=research, instance=instance, round=plan_round(research).name)
+        yield renamed(template, name).urls.pipeline
         connection.execute(f"drop database {name} with (force)".encode())
 
 
@@ -179,6 +190,16 @@ def test_what_a_round_found_is_shown_in_dagster(home, asset, pictures, tables):
     assert metadata["dagster/column_schema"].schema.columns
 
 
+def test_sets_without_a_sharpe_come_last(home):
+    result = load_round(home.research, plan_round(home.research))
+    sharpes = [float("nan")] * (result.metrics.height - 2) + [0.5, 1.5]
+    columns = {"passed": pl.lit(False), "proscore2": pl.lit(0.0), "sharpe": pl.Series(sharpes)}
+
+    rows = best_sets(replace(result, metrics=result.metrics.with_columns(**columns))).records
+
+    assert [row.data["sharpe"] for row in rows][:3] == [1.5, 0.5, None]
+
+
 def test_a_table_keeps_numbers_as_numbers_and_leaves_out_what_is_none():
     rows = [{"name": "a", "count": 2, "share": 0.5}, {"name": None, "count": 3, "share": float("nan")}]
 
@@ -227,3 +248,19 @@ def test_a_disagreement_of_the_engines_is_reported_stops_the_run_and_is_never_cu
     assert (stored["differences"], stored["first_difference"]) == (1, "fill 0: kernel {}, NautilusTrader {}")
     assert again.made == 1
     assert home.research.lake.facts_named("backtest_report", home.round)["agreement"] == agreed["agreement"]
+
+
+def test_a_sampled_round_has_pictures_of_the_grid_s_values(home, postgres_server, migrated_template, tmp_path):
+    archive = home.research.settings.data.archive_url
+    sampled = {"data.archive_url": archive, "search.sampler": "sobol", "search.sets": 40}
+    write_settings(tmp_path / "helios.toml", SMALL | sampled | {"paths.home": str(home.research.settings.home)})
+    with new_database(postgres_server, migrated_template) as url:
+        research = build_research(load_settings(tmp_path / "helios.toml", {}), database_url=url)
+        plan = plan_round(research)
+        home.instance.add_dynamic_partitions("round", [plan.name])
+        metadata = replace(home, research=research).make(sweep_results, plan.name)
+        trials = count_trials(research, plan, plan.window)
+
+    assert (metadata["dagster/row_count"].value, trials) == (40, 40)
+    _, height = struct.unpack(">II", home.picture(metadata["heat_map"].md_str)[16:24])
+    assert height < 200
