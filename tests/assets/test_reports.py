@@ -18,14 +18,19 @@ from assets.backtest import backtest_report
 from assets.pictures import picture, rows_table
 from assets.reports import champion_report, data_quality_report, report_store, round_report
 from assets.research import Research
+from assets.round_record import gather_round
 from assets.rounds import plan_round
-from assets.search_statistics import count_trials
+from assets.search_statistics import count_trials, price_of_proposal
 from assets.sweep import best_sets, load_round, sweep_results
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.definitions import build_research
 from helios_pipeline.reports.figures import draw_funding
+from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.reports.page import Picture, Table
+from helios_pipeline.reports.round_page import round_page
 from helios_pipeline.settings import load_settings
+from helios_pipeline.sweep.grid import Grid
 from jobs.research import ALL_ASSETS, MONTHLY, run_steps
 from tests.conftest import renamed, server_url
 from tests.helios_home import MONTHS, SMALL, write_settings, write_simulated_archive
@@ -135,6 +140,57 @@ def test_a_decided_round_shows_the_decision(home):
     assert len(report_store(home.research).versions("round", home.round)) == 2
 
 
+def test_the_page_of_a_round_has_every_section_with_its_pictures_and_tables(home):
+    report = gather_round(home.research, plan_round(home.research))
+
+    sections = {section.title: section.blocks for section in round_page(report).sections}
+    pictures = {title: sum(isinstance(block, Picture) for block in blocks) for title, blocks in sections.items()}
+    assert pictures == {
+        "Gates": 0,
+        report.set_word.capitalize(): 0,
+        "Equity": 2,
+        "Parameters": 5,
+        "Luck": 1,
+        "Walk-forward": 2,
+        "Costs": 1,
+        "Round trips": 0,
+        "Second engine": 0,
+        "Rounds": 1,
+        "Next round": 0,
+        "Inputs": 0,
+    }
+    assert [block.alt.partition(",")[0] for block in sections["Parameters"]] == [
+        "Sharpe ratio by parameter",
+        "Sharpe ratio along each parameter through the best set",
+        *["Heat map of the Sharpe ratio"] * 2,
+        "Heat maps of the Sharpe ratio for every pair of parameters",
+    ]
+    assert f"a Sharpe of {luck_sharpe(report.hurdle.trials, report.hurdle.days):.2f}" in sections["Luck"][1].text
+
+
+def test_the_page_of_a_round_says_what_each_fold_kept_and_how_steady_the_choices_were(home):
+    report = gather_round(home.research, plan_round(home.research))
+
+    (walk_forward,) = (each.blocks for each in round_page(report).sections if each.title == "Walk-forward")
+    folds, _, stability = (block for block in walk_forward if isinstance(block, Table))
+    assert {"retention", "efficiency", "noise would score"} <= {column.name for column in folds.columns}
+    assert [row[0] for row in stability.rows] == ["lookback_bars", "funding_weight", "entry_z", "stop_atr"]
+    assert "Value of each parameter that each fold chose" in [b.alt for b in walk_forward if isinstance(b, Picture)]
+
+
+def test_the_next_round_has_its_price_on_the_page(home):
+    report = gather_round(home.research, plan_round(home.research))
+
+    price = next(each.blocks[-1] for each in round_page(report).sections if each.title == "Next round")
+    sets = Grid.from_values(report.summary["next_round"]["grid"]).size
+    trials = report.hurdle.trials
+    assert [row[:2] for row in price.rows] == [("now", f"{trials}"), ("after it, at most", f"{trials + sets}")]
+
+
+def test_a_search_that_ends_has_no_price(home):
+    assert price_of_proposal(home.research, plan_round(home.research), {"grid": None}) is None
+
+
 def test_an_equal_round_keeps_its_report(home):
     first = Path(home.make(round_report, home.round)["path"].path)
     before = first.stat().st_mtime_ns
@@ -174,7 +230,7 @@ def test_reports_fetch_nothing(home, asset):
 @pytest.mark.parametrize(
     ("asset", "pictures", "tables"),
     [
-        ("sweep_results", {"heat_map", "sharpe_distribution"}, {"best_sets"}),
+        ("sweep_results", {"heat_map", "sharpe_distribution"}, {"best_sets", "next_round_price"}),
         ("walk_forward_report", {"choices", "equity", "sharpe_by_fold"}, {"folds"}),
         ("backtest_report", {"equity"}, {"finalists"}),
     ],
@@ -190,14 +246,22 @@ def test_what_a_round_found_is_shown_in_dagster(home, asset, pictures, tables):
     assert metadata["dagster/column_schema"].schema.columns
 
 
-def test_sets_without_a_sharpe_come_last(home):
+def test_sets_without_a_sharpe_come_last_and_noise_stands_beside_the_others(home):
     result = load_round(home.research, plan_round(home.research))
     sharpes = [float("nan")] * (result.metrics.height - 2) + [0.5, 1.5]
     columns = {"passed": pl.lit(False), "proscore2": pl.lit(0.0), "sharpe": pl.Series(sharpes)}
 
-    rows = best_sets(replace(result, metrics=result.metrics.with_columns(**columns))).records
+    rows = best_sets(replace(result, metrics=result.metrics.with_columns(**columns)), 1440).records
 
     assert [row.data["sharpe"] for row in rows][:3] == [1.5, 0.5, None]
+    assert rows[0].data["noise_would_score"] == luck_sharpe(1440, result.metrics["days"][0])
+
+
+def test_noise_stands_beside_the_best_set_in_dagster(home):
+    metadata = home.metadata("sweep_results")
+
+    luck = luck_sharpe(metadata["trials"].value, metadata["best"].data["metrics"]["days"])
+    assert metadata["best"].data["noise_would_score"] == luck
 
 
 def test_a_table_keeps_numbers_as_numbers_and_leaves_out_what_is_none():
