@@ -8,7 +8,7 @@ import polars as pl
 from assets.promotion import collect_evidence, count_trials, decision_version
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs
-from assets.search_statistics import interval_of
+from assets.search_statistics import interval_of, price_of_proposal
 from assets.sweep import load_round
 from helios_pipeline.adapters.postgres.promotions import PromotionStore, StoredDecision
 from helios_pipeline.adapters.postgres.round_history import RoundHistory
@@ -24,7 +24,7 @@ from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.simulation.record import Simulation
 from helios_pipeline.strategy.parameters import ParameterSet
 
-ROUND_REPORT_VERSION = "2"
+ROUND_REPORT_VERSION = "3"
 INPUTS = ("sweep_results", "walk_forward_report", "backtest_report")
 
 
@@ -53,6 +53,7 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
     gates = Gates(**research.settings.gates.model_dump(exclude={"agreement_sets"}))
     hurdle = measure_hurdle(evidence, gates)
     simulation = simulate_set(research, plan, result.best_parameters)
+    summary = research.lake.facts_named("sweep_results", plan.name)
     walk_forward = research.lake.facts_named("walk_forward_report", plan.name)
     backtest = research.lake.facts_named("backtest_report", plan.name)
     return RoundReport(
@@ -62,9 +63,11 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
         costs=plan.context.costs,
         window=plan.window,
         holdout=plan.holdout,
-        summary=research.lake.facts_named("sweep_results", plan.name),
+        summary=summary,
         metrics=result.metrics,
         folds=research.lake.read_named("walk_forward_report", plan.name),
+        stability=walk_forward["stability"],
+        efficiency=walk_forward["efficiency"],
         out_of_sample=growth_of(walk_forward["equity"]),
         simulation=simulation,
         initial_equity_quote=float(research.settings.research.initial_equity_quote),
@@ -74,6 +77,7 @@ def gather_round(research: Research, plan: RoundPlan) -> RoundReport:
         hurdle=hurdle,
         statistics=search_statistics(evidence, hurdle, interval_of(research, simulation.daily_returns)),
         rounds=tuple(RoundHistory(research.database()).until(plan.name)),
+        next_price=price_of_proposal(research, plan, summary["next_round"]),
         decision=_recorded(research, plan),
         input_versions=versions,
         version=round_report_version(research, plan),

@@ -1,6 +1,8 @@
 """What luck could have done in a round, out of ledger and lake: shown beside every best Sharpe, before and after."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from helios_pipeline.metrics.pbo import PboResult, pbo
 from helios_pipeline.metrics.reality_check import RealityCheck, reality_check_of_blocks
 from helios_pipeline.metrics.sharpe_interval import Resampling, SharpeInterval, sharpe_interval
 from helios_pipeline.promotion.price import SearchPrice, price_search
+from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.ledger import blocks_in_force
 from helios_pipeline.sweep.rounds import RoundResult
 
@@ -73,3 +76,19 @@ def price_of_round(research: Research, plan: RoundPlan) -> SearchPrice | None:
         more=plan.search.sets if plan.search.sampled else plan.grid.size,
         threshold=research.settings.gates.min_deflated_sharpe,
     )
+
+
+def price_of_proposal(research: Research, plan: RoundPlan, proposal: Mapping[str, Any]) -> SearchPrice | None:
+    """What the round that a round proposes would cost on the same days, searched in the same way.
+
+    Args:
+        research: whose ledger.
+        plan: of the round that proposes.
+        proposal: as it is stored.
+
+    Returns:
+        None where the search ends, and below 60 days.
+    """
+    if proposal["grid"] is None:
+        return None
+    return price_of_round(research, replace(plan, grid=Grid.from_values(proposal["grid"])))

@@ -14,23 +14,33 @@ from assets.pictures import picture, rows_table
 from assets.research import Research
 from assets.round_run import chunks_of, run_round
 from assets.rounds import RoundPlan, market_data_versions, plan_named_round
-from assets.search_statistics import count_trials, price_of_round
+from assets.search_statistics import count_trials, price_of_proposal, price_of_round
 from assets.sweep_chunks import block_column, blocks_of
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
 from helios_pipeline.reports.figures import draw_distribution, draw_heat_map
-from helios_pipeline.reports.luck import beside_luck, luck_sharpe
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe, price_rows
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.narrowing import propose_next_grid
-from helios_pipeline.sweep.rounds import RoundResult
+from helios_pipeline.sweep.positions import snap_to_grid
+from helios_pipeline.sweep.rounds import RoundResult, json_value
 
 CODE_VERSION = "2"
 SETS_IN_ROW_GROUP = 65_536
 """Sets that are written together, so that a million take no second place in memory."""
 
 BEST_SHOWN = 20
-METRICS_SHOWN = ("proscore2", "sharpe", "net_return", "max_drawdown", "win_rate", "round_trips", "failed_constraints")
+METRICS_SHOWN = (
+    "proscore2",
+    "sharpe",
+    "noise_would_score",
+    "net_return",
+    "max_drawdown",
+    "win_rate",
+    "round_trips",
+    "failed_constraints",
+)
 
 
 def sweep_version(research: Research, plan: RoundPlan) -> str:
@@ -124,20 +134,22 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
         result = run_round(research, plan, version, tell)
         summary = store_round(research, plan, result, version)
         trials = count_trials(research, plan, plan.window)
+        next_price = price_of_proposal(research, plan, summary["next_round"])
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": summary["sets"],
             "dagster/column_schema": column_schema(result.metrics.schema),
             **_pictures(research, result, trials),
-            "best_sets": _best_sets(result),
+            "best_sets": best_sets(result, trials),
             "trials": trials,
             "best_sharpe": _best_sharpe(result, trials),
             "passed": summary["passed"],
             "failed": dg.MetadataValue.json(summary["failed"]),
-            "best": dg.MetadataValue.json(summary["best"]),
+            "best": dg.MetadataValue.json(summary["best"] | {"noise_would_score": _luck_of_best(result, trials)}),
             "warnings": dg.MetadataValue.json(summary["warnings"]),
             "next_round": dg.MetadataValue.json(summary["next_round"]),
+            **({} if next_price is None else {"next_round_price": rows_table(price_rows(next_price))}),
             "window": dg.MetadataValue.json(summary["window"]),
         },
     )
@@ -145,7 +157,9 @@ def sweep_results(context: dg.AssetExecutionContext, research: dg.ResourceParam[
 
 def _pictures(research: Research, result: RoundResult, trials: int) -> dict[str, dg.MarkdownMetadataValue]:
     """Where in the grid the Sharpe ratio is high, and how much of it luck could have shown."""
-    metrics, names = result.metrics, influential_parameters(result.metrics)
+    # Sets between the grid's values are shown with the nearest: a picture has no row for each of them.
+    metrics = snap_to_grid(result.grid, result.metrics)
+    names = influential_parameters(metrics)
     best, days = float(metrics["sharpe"][result.best]), int(metrics["days"][result.best])
     figure = draw_distribution(metrics["sharpe"].to_numpy(), best=best, luck=luck_sharpe(trials, days), needed=None)
     where = f"sweep_results/{result.name}"
@@ -163,6 +177,21 @@ def _best_sharpe(result: RoundResult, trials: int) -> str:
     return beside_luck(best["sharpe"], trials=trials, days=int(best["days"]))
 
 
-def _best_sets(result: RoundResult) -> dg.TableMetadataValue:
-    ranked = result.metrics.sort("passed", "proscore2", "sharpe", descending=True, nulls_last=True)
-    return rows_table(ranked.select(*PARAMETER_NAMES, *METRICS_SHOWN), limit=BEST_SHOWN)
+def _luck_of_best(result: RoundResult, trials: int) -> float | None:
+    luck: float | None = json_value(luck_sharpe(trials, int(result.metrics["days"][result.best])))
+    return luck
+
+
+def best_sets(result: RoundResult, trials: int) -> dg.TableMetadataValue:
+    """The first of the sets: those that passed, then by ProScore2 and Sharpe ratio, those without one last.
+
+    Args:
+        result: of the round.
+        trials: N of the ledger, for the Sharpe ratio that noise would have scored.
+    """
+    # A NaN would stand above every number.
+    metrics = result.metrics.with_columns(pl.col("sharpe").fill_nan(None))
+    ranked = metrics.sort("passed", "proscore2", "sharpe", descending=True, nulls_last=True)
+    shown = ranked.head(BEST_SHOWN)
+    luck = pl.Series("noise_would_score", [luck_sharpe(trials, days) for days in shown["days"]])
+    return rows_table(shown.with_columns(luck).select(*PARAMETER_NAMES, *METRICS_SHOWN))

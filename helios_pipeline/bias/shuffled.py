@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from helios_pipeline.bias.market import Market
 from helios_pipeline.bias.verdict import BiasVerdict
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.metrics.deflated_sharpe import deflated_sharpe, no_skill_trials
+from helios_pipeline.metrics.deflated_sharpe import deflated_sharpe, expected_maximum_sharpe, no_skill_trials
 from helios_pipeline.metrics.moments import moments_from_sums
+from helios_pipeline.metrics.sharpe import ANNUAL
 from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.sweep.run import Workers, run_sweep
@@ -26,12 +27,14 @@ SEARCH_SCHEMA = pl.Schema(
         "sets": pl.Int64(),
         "passed": pl.Int64(),
         "best_sharpe": pl.Float64(),
+        "noise_would_score": pl.Float64(),
         "deflated_sharpe": pl.Float64(),
         "found": pl.Boolean(),
     }
 )
-"""One row per market: sets searched, sets that met every constraint, the highest Sharpe ratio of any set, the deflated
-Sharpe ratio of the best passing set (NaN if none passed), and whether it reached the gate."""
+"""One row per market: sets searched, sets that met every constraint, the highest Sharpe ratio of any set, what the
+best of as many sets without skill would be expected to show, the deflated Sharpe ratio of the best passing set (NaN if
+none passed), and whether it reached the gate."""
 
 REAL = "as it was"
 
@@ -90,12 +93,16 @@ def search(inputs: SimulationInputs, records: Records, bar: Bar, *, market: str,
         sums = (row["sum_r1"], row["sum_r2"], row["sum_r3"], row["sum_r4"])
         moments = moments_from_sums(sums, count=row["days"])
         deflated = deflated_sharpe(moments, no_skill_trials(metrics.height, observations=row["days"]))
-    best = metrics["sharpe"].drop_nans().max()
+    best, days = metrics["sharpe"].drop_nans().max(), int(metrics["days"][0])
+    luck = (
+        expected_maximum_sharpe(no_skill_trials(metrics.height, observations=days)) * ANNUAL if days > 1 else math.nan
+    )
     return {
         "market": market,
         "sets": metrics.height,
         "passed": int(metrics["passed"].sum()),
         "best_sharpe": best if isinstance(best, float) else math.nan,
+        "noise_would_score": luck,
         "deflated_sharpe": deflated,
         "found": deflated >= bar.min_deflated_sharpe,
     }
@@ -115,8 +122,8 @@ def judge_control(rows: Sequence[dict[str, object]]) -> BiasVerdict:
         name=NAME,
         passed=found == 0,
         sentence=f"The same {real['sets']:,} sets searched {shuffled.height} shuffled markets and found something in "
-        f"{found}; the best Sharpe ratio of the market as it was, {real['best_sharpe']:.2f}, is above that of "
-        f"{beaten} of them.",
+        f"{found}; the best Sharpe ratio of the market as it was, {real['best_sharpe']:.2f} (noise would score "
+        f"{real['noise_would_score']:.2f}), is above that of {beaten} of them.",
         rows=frame,
     )
 

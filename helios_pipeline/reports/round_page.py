@@ -13,9 +13,11 @@ from helios_pipeline.core.records import Costs, Instrument, Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
 from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.promotion.price import SearchPrice
 from helios_pipeline.promotion.search_statistics import Statistic
 from helios_pipeline.reports.costs import cost_rows, split_costs
 from helios_pipeline.reports.figures import (
+    draw_choices,
     draw_convergence,
     draw_cost_split,
     draw_distribution,
@@ -28,7 +30,7 @@ from helios_pipeline.reports.figures import (
     draw_slices,
 )
 from helios_pipeline.reports.figures.convergence import luck_by_round
-from helios_pipeline.reports.luck import beside_luck, luck_sharpe
+from helios_pipeline.reports.luck import beside_luck, luck_of_folds, luck_sharpe, price_rows
 from helios_pipeline.reports.page import (
     Facts,
     Items,
@@ -50,6 +52,7 @@ from helios_pipeline.reports.trades import notable_round_trips, round_trip_rows,
 from helios_pipeline.simulation.record import Simulation
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
 from helios_pipeline.sweep.positions import snap_to_grid
+from helios_pipeline.walk_forward.stability import STABILITY_SCHEMA
 
 METRIC_FORMS = {
     "sharpe": ".2f",
@@ -68,10 +71,21 @@ METRIC_FORMS = {
 FOLD_FORMS = {
     "in_sample_proscore2": ".1f",
     "in_sample_sharpe": ".2f",
+    "noise_would_score": ".2f",
     "out_of_sample_sharpe": ".2f",
+    "retention": ".2f",
+    "efficiency": ".2f",
     "out_of_sample_net_return": "+.1%",
     "max_drawdown": ".1%",
 }
+STABILITY_FORMS = {
+    "most_often": "g",
+    "share": ".0%",
+    "mean_step": ".2f",
+    "step_by_chance": ".2f",
+    "stability": ".2f",
+}
+PRICE_FORMS = {"noise_would_score": ".2f", "sharpe_required": ".2f"}
 ROUND_FORMS = {
     "sets": ",",
     "passed": ",",
@@ -95,7 +109,10 @@ FOLD_COLUMNS = (
     "in_sample_passed",
     "in_sample_proscore2",
     "in_sample_sharpe",
+    "noise_would_score",
     "out_of_sample_sharpe",
+    "retention",
+    "efficiency",
     "out_of_sample_net_return",
     "max_drawdown",
     "round_trips",
@@ -135,6 +152,8 @@ class RoundReport:
         summary: of the sweep, as stored.
         metrics: one row per set.
         folds: one row per fold.
+        stability: one row per swept parameter: how steady the folds' choices are.
+        efficiency: of walk-forward, over all folds; None if there is none.
         out_of_sample: `at` and `growth` of the stitched out-of-sample days.
         simulation: of the candidate, or of the best set where there is none, over the window.
         initial_equity_quote: that it started with.
@@ -144,6 +163,7 @@ class RoundReport:
         hurdle: what window and ledger ask of a Sharpe ratio.
         statistics: beside the gates, of the set that is shown.
         rounds: on the same bars up to this one, the oldest first.
+        next_price: of the round that is proposed; None if none is, or below 60 days.
         decision: the newest on record; None if nothing was decided.
         input_versions: name → version of what the report is made from.
         version: of the report.
@@ -159,6 +179,8 @@ class RoundReport:
     summary: Mapping[str, Any]
     metrics: pl.DataFrame
     folds: pl.DataFrame
+    stability: Sequence[Mapping[str, object]]
+    efficiency: float | None
     out_of_sample: pl.DataFrame
     simulation: Simulation
     initial_equity_quote: float
@@ -168,6 +190,7 @@ class RoundReport:
     hurdle: Hurdle
     statistics: tuple[Statistic, ...]
     rounds: tuple[PastRound, ...]
+    next_price: SearchPrice | None
     decision: RecordedDecision | None
     input_versions: Mapping[str, str]
     version: str
@@ -271,7 +294,9 @@ def _gates(report: RoundReport) -> Section:
     decided = decision is not None and decision.current
     gates = decision.gates if decision is not None and decided else report.gates
     said = "As decided." if decided else "As they stand now; the holdout is looked at when the round is decided."
-    return Section("Gates", (Text(said), gates_table(gates), Text(report.hurdle.sentence())))
+    luck = luck_sharpe(report.hurdle.trials, report.hurdle.days)
+    asked = f"{report.hurdle.sentence()} The best of as many sets without skill would be expected to show {luck:.2f}."
+    return Section("Gates", (Text(said), gates_table(gates), Text(asked)))
 
 
 def _set(report: RoundReport) -> Section:
@@ -351,18 +376,35 @@ def _luck(report: RoundReport) -> Section:
 
 
 def _walk_forward(report: RoundReport) -> Section:
-    folds = report.folds.select(FOLD_COLUMNS).with_columns(pl.col(pl.Datetime).dt.date())
+    folds = report.folds.with_columns(noise_would_score=luck_of_folds(report.folds, report.hurdle.trials))
+    choices = [None if text is None else json.loads(text) for text in folds["parameters"]]
+    # What is stored as JSON has lost its order.
+    axes = Grid.from_values(report.summary["grid"]).as_values()
+    stability = pl.DataFrame(report.stability, schema=STABILITY_SCHEMA)
     chosen = [
-        {"fold": fold, **(json.loads(parameters) if parameters else dict.fromkeys(PARAMETER_NAMES))}
-        for fold, parameters in report.folds.select("fold", "parameters").iter_rows()
+        {"fold": fold, **{name: None if choice is None else choice[name] for name in PARAMETER_NAMES}}
+        for fold, choice in zip(folds["fold"], choices, strict=True)
     ]
     return Section(
         "Walk-forward",
         (
-            Picture(draw_folds(report.folds), "Sharpe ratio in and out of sample per fold"),
-            table_of(folds, FOLD_FORMS),
+            Picture(draw_folds(folds), "Sharpe ratio in and out of sample per fold"),
+            table_of(folds.select(FOLD_COLUMNS).with_columns(pl.col(pl.Datetime).dt.date()), FOLD_FORMS),
+            Text(_kept(report)),
+            Picture(draw_choices(axes, choices), "Value of each parameter that each fold chose"),
             table_of(chosen, dict.fromkeys(PARAMETER_NAMES, "g"), caption="what each fold chose in sample"),
+            table_of(stability, STABILITY_FORMS, caption="how steady the choices are; steps of the axis"),
         ),
+    )
+
+
+def _kept(report: RoundReport) -> str:
+    over_all = "none" if report.efficiency is None else f"{report.efficiency:.2f}"
+    return (
+        "Retention is out-of-sample over in-sample Sharpe, of folds that judge 60 days or more; efficiency the same of "
+        f"mean daily returns, {over_all} over all folds. Noise is the in-sample Sharpe that the best of the ledger's "
+        f"{report.hurdle.trials:,} sets would be expected to show on a fold's in-sample days without skill. Stability "
+        "is 1 for a parameter that never moved from fold to fold, 0 for one that wanders as by chance."
     )
 
 
@@ -421,7 +463,16 @@ def _next_round(report: RoundReport) -> Section:
         for axis in proposal["axes"]
     ]
     doubts = Items(warnings) if warnings else Text("The best set stands on no edge of the grid, and not alone.")
-    return Section("Next round", (Text(f"{proposal['reason']}."), doubts, table_of(axes)))
+    blocks = (Text(f"{proposal['reason']}."), doubts, table_of(axes))
+    return Section("Next round", blocks if report.next_price is None else (*blocks, _price(report.next_price)))
+
+
+def _price(price: SearchPrice) -> Table:
+    return table_of(
+        price_rows(price),
+        PRICE_FORMS,
+        caption=f"price of the next round on these {price.days:,} days, for normal returns; known sets cost nothing",
+    )
 
 
 def _rounds(report: RoundReport) -> Section:

@@ -10,8 +10,11 @@ from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
 from helios_pipeline.sweep.positions import Floats, records_at, swept_axes
 from helios_pipeline.sweep.search import MOST_DRAWS, Batches, Search, is_defined, too_few
 
-DRAWN_AT_ONCE = 4096
-"""Points of one draw: a power of two, which Sobol's sequence wants."""
+FEWEST_DRAWN = 4096
+"""Points of the smallest draw: a power of two, which Sobol's sequence wants."""
+
+type Draw = Callable[[int], Floats]
+"""The next so many points of a sequence, each coordinate from 0 to 1: it goes on where the last draw ended."""
 
 
 def batches(grid: Grid, search: Search) -> Batches:
@@ -39,15 +42,17 @@ def batches(grid: Grid, search: Search) -> Batches:
     yield take_distinct(grid, search, _random(grid, search) if search.sampler == "random" else _sobol(grid, search))
 
 
-def take_distinct(grid: Grid, search: Search, draw: Callable[[], Floats]) -> Records:
+def take_distinct(grid: Grid, search: Search, draw: Draw) -> Records:
     """The first sets that are drawn, each once and only those that the signal defines.
 
     Raises:
         SettingsError: the region holds too few.
     """
+    # As many as are wanted in one draw: each one sorts everything drawn so far.
+    count = max(FEWEST_DRAWN, 1 << (search.sets - 1).bit_length())
     drawn = np.empty(0, PARAMETERS)
-    for _ in range(-(-MOST_DRAWS * search.sets // DRAWN_AT_ONCE)):
-        more = records_at(grid, draw())
+    for _ in range(-(-MOST_DRAWS * search.sets // count)):
+        more = records_at(grid, draw(count))
         drawn = _distinct(np.concatenate([drawn, more[is_defined(more)]]))
         if len(drawn) >= search.sets:
             return drawn[: search.sets]
@@ -63,15 +68,15 @@ def _distinct(records: Records) -> Records:
     return records[np.sort(order[new])]
 
 
-def _random(grid: Grid, search: Search) -> Callable[[], Floats]:
+def _random(grid: Grid, search: Search) -> Draw:
     source, dimensions = np.random.Generator(np.random.Philox(search.seed)), len(swept_axes(grid))
-    return lambda: source.random((DRAWN_AT_ONCE, dimensions))
+    return lambda count: source.random((count, dimensions))
 
 
-def _sobol(grid: Grid, search: Search) -> Callable[[], Floats]:
+def _sobol(grid: Grid, search: Search) -> Draw:
     """Sobol's sequence, scrambled (Owen 1998): even over the whole region and over each pair of parameters."""
     from scipy.stats import qmc
 
     seeded = np.random.Generator(np.random.Philox(search.seed))
     sequence = qmc.Sobol(len(swept_axes(grid)), scramble=True, rng=seeded)
-    return lambda: np.asarray(sequence.random(DRAWN_AT_ONCE))
+    return lambda count: np.asarray(sequence.random(count))

@@ -7,8 +7,10 @@ import pytest
 from helios_pipeline.bias.market import make_inputs
 from helios_pipeline.bias.shuffled import Bar, judge_control, search, shuffle_market, spread_records
 from helios_pipeline.core.selection import Constraints
+from helios_pipeline.reports.luck import luck_sharpe
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.run import Workers
+from tests.bias.conftest import DAYS, WARM_UP
 from tests.generated_market import BTC, ETH
 
 BAR = Bar(
@@ -97,10 +99,13 @@ def test_the_planted_edge_is_found_as_it_was_and_in_no_shuffled_market(market, i
     assert verdict.passed
     assert "searched 2 shuffled markets and found something in 0" in verdict.sentence
     assert "is above that of 2 of them" in verdict.sentence
+    assert verdict.rows["noise_would_score"].to_list() == [luck_sharpe(GRID.size, DAYS - WARM_UP)] * 3
+    assert f"(noise would score {verdict.rows['noise_would_score'][0]:.2f})" in verdict.sentence
 
 
 def test_something_found_in_a_shuffled_market_does_not_pass():
-    row = {"market": "x", "sets": 9, "passed": 1, "best_sharpe": 5.0, "deflated_sharpe": 0.99, "found": True}
+    row = {"market": "x", "sets": 9, "passed": 1, "best_sharpe": 5.0, "noise_would_score": 2.0,
+           "deflated_sharpe": 0.99, "found": True}  # fmt: skip
 
     verdict = judge_control([row, row | {"market": "seed 1"}])
 

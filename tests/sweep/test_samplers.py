@@ -7,7 +7,7 @@ from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.optuna_search import BATCH, WORST, objective
 from helios_pipeline.sweep.points import parameter_sets
 from helios_pipeline.sweep.positions import positions_of
-from helios_pipeline.sweep.samplers import batches
+from helios_pipeline.sweep.samplers import batches, take_distinct
 from helios_pipeline.sweep.search import Search
 
 GRID = Grid(
@@ -68,6 +68,19 @@ def test_sampled_sets_are_different_defined_and_as_many_as_asked_for(sampler):
 def test_a_larger_round_of_the_same_seed_begins_with_the_smaller_one(sampler):
     assert np.array_equal(searched(sampler, 6000)[:500], searched(sampler, 500))
     assert not np.array_equal(searched(sampler, 500, seed=2), searched(sampler, 500))
+
+
+def test_many_sets_are_drawn_at_once_and_sorted_once():
+    source, counts = np.random.Generator(np.random.Philox(1)), []
+
+    def draw(count):
+        counts.append(count)
+        return source.random((count, 5))
+
+    found = take_distinct(GRID, Search(sampler="random", sets=20_000, seed=1), draw)
+
+    assert counts == [32_768]
+    assert np.array_equal(found, searched("random", 20_000))
 
 
 def test_sobol_leaves_smaller_holes_than_random_sets():

@@ -106,17 +106,18 @@ def draw_control(rows: pl.DataFrame) -> "Figure":
     """The highest Sharpe ratio of any set on the market as it was and on each shuffled one.
 
     Args:
-        rows: `market`, `best_sharpe` and `found`; the market as it was first.
+        rows: `market`, `best_sharpe`, `noise_would_score` and `found`; the market as it was first.
     """
-    best = rows["best_sharpe"].to_numpy()
-    (panel,) = stack_panels((-0.6, rows.height - 0.4), [(1, range_of(best, 0.0))])
-    say(panel, "highest Sharpe ratio of any set; orange: the market as it was, blue: shuffled")
+    best, luck = (rows[name].to_numpy() for name in ("best_sharpe", "noise_would_score"))
+    (panel,) = stack_panels((-0.6, rows.height - 0.4), [(1, range_of(best, luck, 0.0))])
+    say(panel, "highest Sharpe ratio of any set; orange: the market as it was, blue: shuffled; green line: by noise")
     number_axis(panel)
     draw_levels(panel, [0.0], colour=INK)
-    for at, (value, found) in enumerate(zip(best.tolist(), rows["found"], strict=True)):
+    for at, (value, noise, found) in enumerate(zip(best.tolist(), luck.tolist(), rows["found"], strict=True)):
         if np.isfinite(value):
             edges = (at - 0.3, at + 0.3), (min(value, 0.0), max(value, 0.0))
             draw_rectangles(panel, *edges, BLUE if at else ORANGE)
+        draw_line(panel, np.array([at - 0.42, at + 0.42]), np.full(2, noise), colour=GREEN, width=1.8)
         if found:
             write(panel.figure, float(panel.across(at)), float(panel.up(0.0)) + 8, "found", align="center")
     words_below(panel, list(range(rows.height)), rows["market"].to_list(), marks=False)

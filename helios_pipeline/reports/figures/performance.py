@@ -134,15 +134,18 @@ def draw_folds(folds: pl.DataFrame) -> "Figure":
     """Sharpe ratio of each fold's choice in sample, and of what it then did out of sample.
 
     Args:
-        folds: of a walk-forward result: `in_sample_sharpe`, `out_of_sample_sharpe`, `parameters`; may be empty.
+        folds: of a walk-forward result: `in_sample_sharpe`, `out_of_sample_sharpe`, `parameters`; may be empty. With
+            `noise_would_score` a line over each in-sample bar says what luck would have shown there.
     """
     title = "Sharpe per fold; blue: chosen on in-sample days; orange: the days after"
+    luck = folds["noise_would_score"].to_numpy() if "noise_would_score" in folds.columns else np.empty(0)
+    title += "; green line: noise in sample" if len(luck) else ""
     if folds.is_empty():
         return say_nothing_there(title)
     bars = [(folds[f"{part}_sharpe"].cast(pl.Float64).fill_null(np.nan).to_numpy(), colour, shift)
             for part, colour, shift in (("in_sample", BLUE, -0.36), ("out_of_sample", ORANGE, 0.02))]  # fmt: skip
     heights = np.concatenate([values for values, _, _ in bars])
-    (panel,) = stack_panels((-0.6, folds.height - 0.4), [(1, range_of(heights, 0.0))])
+    (panel,) = stack_panels((-0.6, folds.height - 0.4), [(1, range_of(heights, luck, 0.0))])
     say(panel, title)
     number_axis(panel)
     draw_levels(panel, [0.0], colour=INK)
@@ -152,6 +155,8 @@ def draw_folds(folds: pl.DataFrame) -> "Figure":
         left = at[there] + shift
         edges = (np.minimum(values[there], 0.0), np.maximum(values[there], 0.0))
         draw_rectangles(panel, (left, left + 0.34), edges, colour)
+    for x, noise in zip(at.tolist(), luck.tolist(), strict=False):
+        draw_line(panel, np.array([x - 0.4, x + 0.02]), np.full(2, noise), colour=GREEN, width=1.8)
     for x, parameters in zip(at.tolist(), folds["parameters"], strict=True):
         if parameters is None:
             write(panel.figure, float(panel.across(x)), float(panel.up(0.0)) + 8, "no set passed", align="center")

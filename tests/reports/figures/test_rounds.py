@@ -138,7 +138,11 @@ def test_a_fold_that_chose_nothing_says_so():
         schema_overrides={"out_of_sample_sharpe": pl.Float64},
     )
 
+    noisy = draw_folds(folds.with_columns(noise_would_score=pl.lit(1.8)))
+
     assert words(draw_folds(folds)).count("no set passed") == 1
+    assert any("green line: noise in sample" in text for text in words(noisy))
+    assert len(noisy.get_children()) == len(draw_folds(folds).get_children()) + folds.height
 
 
 def test_costs_are_written_with_their_amounts():
