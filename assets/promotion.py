@@ -9,6 +9,7 @@ import dagster as dg
 from assets.backtest import backtest_report
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import rows_table
+from assets.recount import recount_round
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
 from assets.search_statistics import count_trials as trials_on
@@ -33,7 +34,7 @@ from helios_pipeline.reports.luck import beside_luck
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.ledger import ledger_key
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def decision_version(research: Research, plan: RoundPlan) -> str:
@@ -132,6 +133,7 @@ def promoted_parameters(
     """The champion, or a refusal."""
     plan = plan_named_round(research, context.partition_key)
     with research.lock("promoted_parameters", plan.name):
+        recount_round(research, plan)
         version = decision_version(research, plan)
         decision = decide(research, plan)
         report = record_decision(research, plan, decision, version)

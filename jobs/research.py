@@ -23,6 +23,7 @@ from assets.market_data import (
 from assets.months import MonthlyAsset
 from assets.partitions import INSTRUMENTS, ROUNDS, month_key
 from assets.promotion import decision_version, promoted_parameters
+from assets.recount import is_on_record, recount_round
 from assets.reports import (
     champion_report,
     data_quality_report,
@@ -189,6 +190,8 @@ def _run_of_round(research: Research, instance: dg.DagsterInstance, step: str) -
     if step != "sweep_results":
         _require_steps(research, plan, step, ["sweep_results"])
     if research.lake.version_named(step, plan.name) == version(research, plan):
+        if not is_on_record(research, plan):
+            recount_round(research, plan)
         return 0, 1
     _materialize(research, instance, asset, partition_key=plan.name)
     return 1, 0

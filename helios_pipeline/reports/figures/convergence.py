@@ -96,6 +96,8 @@ def luck_by_round(rounds: Sequence[PastRound]) -> Floats:
 
     Sets that two rounds share count twice here; the ledger counts each once.
     """
+    if not rounds:
+        return np.empty(0)
     days = (rounds[0].window.last - rounds[0].window.first).days
     return np.array([luck_sharpe(int(sets), days) for sets in np.cumsum([each.sets for each in rounds])], np.float64)
 

@@ -54,3 +54,7 @@ def test_luck_grows_with_every_set_that_was_tried():
 def test_a_search_that_found_nothing_and_one_without_rounds_can_be_drawn():
     assert draw_convergence([past_round("r", 16, 0, None, 0.0)]).texts
     assert "no round has run" in [text.get_text() for text in draw_convergence([]).texts]
+
+
+def test_a_search_without_rounds_has_no_luck():
+    assert luck_by_round([]).tolist() == []
