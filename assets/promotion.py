@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from assets.backtest import backtest_report
+from assets.current import PARTS, require_current
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import rows_table
 from assets.recount import recount_round
@@ -60,7 +61,12 @@ def count_trials(research: Research, plan: RoundPlan) -> int:
 
 
 def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
-    """Everything the gates read, out of lake and ledger."""
+    """Everything the gates read, out of lake and ledger.
+
+    Raises:
+        DataError: a part of the round has not run on what is stored and set now, or the ledger lacks its trials.
+    """
+    require_current(research, plan, "evidence", list(PARTS))
     backtest = research.lake.facts_named("backtest_report", plan.name)["agreement"]
     summary = research.lake.facts_named("walk_forward_report", plan.name)["summary"]
     result = load_round(research, plan)
@@ -133,6 +139,7 @@ def promoted_parameters(
     """The champion, or a refusal."""
     plan = plan_named_round(research, context.partition_key)
     with research.lock("promoted_parameters", plan.name):
+        require_current(research, plan, "promoted_parameters", list(PARTS))
         recount_round(research, plan)
         version = decision_version(research, plan)
         decision = decide(research, plan)
