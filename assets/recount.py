@@ -1,16 +1,12 @@
 """A stored round entered again in the database: what the lake knows, and a new or emptied database does not."""
 
-import polars as pl
-
+from assets.fold_trials import stored_fold_trials
 from assets.research import Research
 from assets.rounds import RoundPlan
 from assets.sweep import SETS_IN_ROW_GROUP, load_round, record_summary
 from helios_pipeline.adapters.postgres.ledger import LedgerStore
 from helios_pipeline.adapters.postgres.rounds import RoundStore
-from helios_pipeline.simulation.kernel import Evaluation
-from helios_pipeline.simulation.summary import METRICS
-from helios_pipeline.sweep.ledger import TrialPlace, make_trials
-from helios_pipeline.sweep.points import records_from
+from helios_pipeline.sweep.ledger import TrialPlace, measured_trials
 
 
 def is_on_record(research: Research, plan: RoundPlan) -> bool:
@@ -40,12 +36,13 @@ def _enter_trials(research: Research, plan: RoundPlan) -> None:
     place = TrialPlace(round=plan.name, window=plan.window, market_data=research.market_data)
     with LedgerStore(research.database()).recorder() as record:
         for first in range(0, result.metrics.height, SETS_IN_ROW_GROUP):
-            part = result.metrics.slice(first, SETS_IN_ROW_GROUP)
-            evaluation = Evaluation(
-                rows=part.select(METRICS).cast(pl.Float64).to_numpy(),
-                blocks=result.blocks[first : first + SETS_IN_ROW_GROUP],
+            part, blocks = (
+                result.metrics.slice(first, SETS_IN_ROW_GROUP),
+                result.blocks[first : first + SETS_IN_ROW_GROUP],
             )
-            record(make_trials(records_from(part.to_dict()), evaluation, plan.context, place))
+            record(measured_trials(part, blocks, plan.context, place))
+        for trials in stored_fold_trials(research, plan):
+            record(trials)
 
 
 def _enter_reports(research: Research, plan: RoundPlan) -> None:

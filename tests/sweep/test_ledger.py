@@ -14,7 +14,7 @@ from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSetting
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import Evaluation
 from helios_pipeline.simulation.summary import METRICS
-from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
+from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
 from helios_pipeline.sweep.ledger import (
     TrialContext,
@@ -22,12 +22,9 @@ from helios_pipeline.sweep.ledger import (
     blocks_in_force,
     ledger_key,
     make_trials,
-    trial_context,
 )
 from helios_pipeline.sweep.points import records_of
 from helios_pipeline.sweep.rounds import RoundResult
-from tests.generated_market import BTC as BTC_ID
-from tests.generated_market import FEATURES, make_bars, make_inputs
 
 BTC = Instrument(
     instrument_id="BTCUSDT-PERP.BINANCE",
@@ -192,13 +189,3 @@ def test_a_set_that_no_longer_trades_often_enough_is_no_column():
     assert np.array_equal(kept, result.blocks[:1])
     assert blocks_in_force(keys, recorded, result, CONTEXT, min_round_trips=50).shape == (0, 16, 3)
     assert blocks_in_force([], recorded[:0], result, CONTEXT, min_round_trips=20).shape == (1, 16, 3)
-
-
-def test_the_context_of_inputs_is_what_they_were_built_from():
-    inputs = make_inputs({BTC_ID: make_bars(seed=1, days=2)}, warm_up_days=1, days=2)
-
-    context = trial_context(inputs)
-
-    assert context.strategy_version == STRATEGY_VERSION
-    assert (context.costs, context.limits, context.feature_settings) == (inputs.costs, inputs.limits, FEATURES)
-    assert [instrument.instrument_id for instrument in context.instruments] == [BTC_ID]
