@@ -65,6 +65,7 @@ def record_summary(research: Research, plan: RoundPlan, summary: Mapping[str, An
             grid={"values": summary["grid"], "search": summary["search"], "next_round": summary["next_round"]},
             sets=summary["sets"],
             passed=summary["passed"],
+            trials=count_trials(research, plan, plan.window),
             best=summary["best"],
             distribution=summary["distributions"],
             input_version=version,

@@ -35,8 +35,7 @@ def rounds(context: typer.Context) -> None:
     shown = table(
         "Rounds", "round", "made", "sampler", "sets", "passed", "best ProScore2", "best Sharpe", "noise would score"
     )
-    for number, each in enumerate(past):
-        searched = [other for other in past[: number + 1] if other.searched_the_same(each)]
+    for each, luck in zip(past, luck_by_round(past), strict=True):
         shown.add_row(
             each.name,
             f"{each.made_at:%Y-%m-%d %H:%M}",
@@ -45,11 +44,11 @@ def rounds(context: typer.Context) -> None:
             f"{each.passed:,} ({each.pass_rate:.1%})",
             f"{each.best_proscore2:.1f}",
             "none" if each.best_sharpe is None else f"{each.best_sharpe:.2f}",
-            f"{luck_by_round(searched)[-1]:.2f}",
+            f"{luck:.2f}",
         )
     out.print(shown)
     out.print(
-        "Noise: the best Sharpe to expect of all sets so far on the same bars if none had skill. "
+        "Noise: the best Sharpe to expect of all trials until then on bars of that window if none had skill. "
         "`helios rounds show` prints what a round proposes, `helios rounds write FILE` makes it a file.",
         highlight=False,
     )
