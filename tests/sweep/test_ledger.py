@@ -15,7 +15,7 @@ from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import Evaluation
 from helios_pipeline.simulation.summary import METRICS
 from helios_pipeline.strategy.parameters import ParameterSet
-from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
 from helios_pipeline.sweep.ledger import (
     TrialContext,
     TrialPlace,
@@ -23,7 +23,7 @@ from helios_pipeline.sweep.ledger import (
     ledger_key,
     make_trials,
 )
-from helios_pipeline.sweep.points import records_of
+from helios_pipeline.sweep.points import points_frame, records_of
 from helios_pipeline.sweep.rounds import RoundResult
 
 BTC = Instrument(
@@ -106,7 +106,7 @@ def test_another_parameter_makes_another_trial():
 def make_result(round_trips):
     """A round of two sets with blocks of rising numbers."""
     grid = Grid.from_values({name: [getattr(POINT, name)] for name in PARAMETER_NAMES} | {"lookback_bars": [48, 96]})
-    metrics = parameter_frame(grid.points()).with_columns(pl.Series("round_trips", round_trips))
+    metrics = points_frame(grid.records()).with_columns(pl.Series("round_trips", round_trips))
     blocks = np.arange(2 * 16 * 3, dtype=np.float64).reshape(2, 16, 3)
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
     return RoundResult(
