@@ -33,6 +33,11 @@ def backtest_version(research: Research, plan: RoundPlan) -> str:
     )
 
 
+def disagreement_version(version: str) -> str:
+    """Version that a disagreement is stored under: never a report's, so the next run looks again, and stops again."""
+    return content_version("disagreement", "1", of=version)
+
+
 def allowance_of(research: Research) -> Allowance:
     """What the settings grant the finalists."""
     granted = research.settings.research
@@ -69,8 +74,7 @@ def backtest_report(
             lambda done, total: research.progress("backtest_report", done, total),
         )
         agreement = asdict(summarise_agreement(results))
-        # A disagreement is stored under a version that is never current: the next run looks again, and stops again.
-        stored_as = content_version("disagreement", "1", of=version) if agreement["differences"] else version
+        stored_as = disagreement_version(version) if agreement["differences"] else version
         rows = [{name: getattr(result, name) for name in SHOWN} for result in results]
         report = {"agreement": agreement, "finalists": rows}
         round_trips = pl.concat(

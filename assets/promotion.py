@@ -7,8 +7,10 @@ from typing import Any
 import dagster as dg
 
 from assets.backtest import backtest_report
+from assets.current import PARTS, require_current
 from assets.partitions import QUARTERLY, ROUNDS
 from assets.pictures import rows_table
+from assets.recount import recount_round
 from assets.research import Research
 from assets.rounds import RoundPlan, load_inputs, market_data_versions, plan_named_round
 from assets.search_statistics import count_trials as trials_on
@@ -33,7 +35,7 @@ from helios_pipeline.reports.luck import beside_luck
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.ledger import ledger_key
 
-CODE_VERSION = "2"
+CODE_VERSION = "3"
 
 
 def decision_version(research: Research, plan: RoundPlan) -> str:
@@ -59,7 +61,12 @@ def count_trials(research: Research, plan: RoundPlan) -> int:
 
 
 def collect_evidence(research: Research, plan: RoundPlan) -> Evidence:
-    """Everything the gates read, out of lake and ledger."""
+    """Everything the gates read, out of lake and ledger.
+
+    Raises:
+        DataError: a part of the round has not run on what is stored and set now, or the ledger lacks its trials.
+    """
+    require_current(research, plan, "evidence", list(PARTS))
     backtest = research.lake.facts_named("backtest_report", plan.name)["agreement"]
     summary = research.lake.facts_named("walk_forward_report", plan.name)["summary"]
     result = load_round(research, plan)
@@ -132,6 +139,8 @@ def promoted_parameters(
     """The champion, or a refusal."""
     plan = plan_named_round(research, context.partition_key)
     with research.lock("promoted_parameters", plan.name):
+        require_current(research, plan, "promoted_parameters", list(PARTS))
+        recount_round(research, plan)
         version = decision_version(research, plan)
         decision = decide(research, plan)
         report = record_decision(research, plan, decision, version)

@@ -1,4 +1,4 @@
-"""The round that the settings in force describe, and the market data it reads."""
+"""The round that the settings in force describe, or a stored one by its name, and the market data it reads."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +16,7 @@ from helios_pipeline.simulation.inputs import SimulationInputs, build_inputs
 from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.ledger import TrialContext
-from helios_pipeline.sweep.search import Search
+from helios_pipeline.sweep.search import EVERY_POINT, Search
 
 MARKET_DATA = ("bars_15m", "funding_features", "raw_funding_rates")
 """What a simulation reads of each month."""
@@ -54,6 +54,11 @@ def plan_round(research: Research) -> RoundPlan:
         SettingsError: the holdout leaves nothing to search.
     """
     settings = research.settings
+    return _plan(research, Grid(**settings.grid.model_dump()), Search(**settings.search.model_dump()))
+
+
+def _plan(research: Research, grid: Grid, search: Search) -> RoundPlan:
+    settings = research.settings
     first, to = settings.research.first_month, settings.research.last_month
     # Search and holdout are whole days: no day's return is cut in two, and a run later on the same day, which has some
     # bars more, looks at the same holdout again instead of taking another look.
@@ -71,8 +76,6 @@ def plan_round(research: Research) -> RoundPlan:
         limits=settings.limits.record(),
         feature_settings=settings.feature_settings,
     )
-    grid = Grid(**settings.grid.model_dump())
-    search = Search(**settings.search.model_dump())
     constraints = Constraints(**settings.constraints.model_dump())
     window = Window(first=month_start(first), last=holdout_first)
     searched = content_version(
@@ -100,18 +103,32 @@ def plan_round(research: Research) -> RoundPlan:
 
 
 def plan_named_round(research: Research, name: str) -> RoundPlan:
-    """The round of that name, if it is the one that the settings in force describe.
+    """The round of that name, if the settings in force describe it, or all of it but the grid and the search.
+
+    A round that a file described is one of them: what it searched is stored with it.
 
     Raises:
         SettingsError: the settings describe another round.
     """
-    plan = plan_round(research)
-    if plan.name != name:
-        raise SettingsError(
-            f"round {name}: expected the round that helios.toml describes, which is {plan.name}. "
-            "Set the months, grid, costs and limits of that round again, or run the present one."
-        )
-    return plan
+    present, stored = plan_round(research), _plan_stored(research, name)
+    for plan in (present, stored):
+        if plan is not None and plan.name == name:
+            return plan
+    raise SettingsError(
+        f"round {name}: expected the round that helios.toml describes, which is {present.name}, or a stored one that "
+        "differs from it in grid and search alone. Set the months, costs, limits and constraints of that round again; "
+        "if its sweep never ended, run `helios research --grid FILE` with its file."
+    )
+
+
+def _plan_stored(research: Research, name: str) -> RoundPlan | None:
+    """The settings' round with the grid and the search of a stored one; None if no round of that name is stored."""
+    facts = research.lake.facts_named("sweep_results", name)
+    if not facts:
+        return None
+    # Rounds of before there were samplers are grids.
+    search = Search(**facts["search"]) if "search" in facts else EVERY_POINT
+    return _plan(research, Grid.from_values(facts["grid"]), search)
 
 
 def market_data_versions(research: Research, plan: RoundPlan, last: datetime) -> dict[str, str | None]:

@@ -15,10 +15,11 @@ from helios_pipeline.metrics.clusters import Clustering, EffectiveTrials, effect
 from helios_pipeline.metrics.pbo import PboResult, pbo
 from helios_pipeline.metrics.reality_check import RealityCheck, reality_check_of_blocks
 from helios_pipeline.metrics.sharpe_interval import Resampling, SharpeInterval, sharpe_interval
-from helios_pipeline.promotion.price import SearchPrice, price_search
+from helios_pipeline.promotion.price import SearchPrice, count_at_most, price_search
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.ledger import blocks_in_force
 from helios_pipeline.sweep.rounds import RoundResult
+from helios_pipeline.walk_forward.folds import FoldLengths
 
 COMPARED_ROUND_TRIPS = 20
 """Sets with fewer say nothing about the search, whatever the constraints ask for."""
@@ -70,10 +71,13 @@ def interval_of(research: Research, daily_returns: NDArray[np.float64]) -> Sharp
 
 def price_of_round(research: Research, plan: RoundPlan) -> SearchPrice | None:
     """What the round's sets cost at most: those that the ledger knows already cost nothing. None below 60 days."""
+    sets = plan.search.sets if plan.search.sampled else plan.grid.size
+    days = (plan.window.last - plan.window.first).days
+    lengths = FoldLengths(**research.settings.walk_forward.model_dump())
     return price_search(
-        days=(plan.window.last - plan.window.first).days,
+        days=days,
         trials=count_trials(research, plan, plan.window),
-        more=plan.search.sets if plan.search.sampled else plan.grid.size,
+        more=count_at_most(plan.search, sets, days=days, lengths=lengths),
         threshold=research.settings.gates.min_deflated_sharpe,
     )
 

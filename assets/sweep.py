@@ -1,6 +1,6 @@
 """One optimization round: every parameter set with its metrics and verdict."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -56,6 +56,16 @@ def sweep_version(research: Research, plan: RoundPlan) -> str:
 def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
     """Summary to PostgreSQL, every set to the lake; the round's trials are in the ledger already."""
     summary = {**result.summary(), "next_round": propose_next_grid(result).summary()}
+    record_summary(research, plan, summary, version)
+    research.lake.replace_streamed(
+        "sweep_results", plan.name, _portions(result), version=version, facts={**summary, "best_row": result.best}
+    )
+    chunks_of(research, plan, version).remove()
+    return summary
+
+
+def record_summary(research: Research, plan: RoundPlan, summary: Mapping[str, Any], version: str) -> None:
+    """The round's row, from its summary."""
     RoundStore(research.database()).replace_sweep(
         SweepRound(
             round=plan.name,
@@ -65,16 +75,12 @@ def store_round(research: Research, plan: RoundPlan, result: RoundResult, versio
             grid={"values": summary["grid"], "search": summary["search"], "next_round": summary["next_round"]},
             sets=summary["sets"],
             passed=summary["passed"],
+            trials=count_trials(research, plan, plan.window),
             best=summary["best"],
             distribution=summary["distributions"],
             input_version=version,
         )
     )
-    research.lake.replace_streamed(
-        "sweep_results", plan.name, _portions(result), version=version, facts={**summary, "best_row": result.best}
-    )
-    chunks_of(research, plan, version).remove()
-    return summary
 
 
 def _portions(result: RoundResult) -> Iterator[pl.DataFrame]:

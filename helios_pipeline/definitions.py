@@ -149,6 +149,20 @@ def make_definitions(research: Callable[[], Research], installation: Callable[[]
     )
 
 
+def require_cluster(cluster: str) -> None:
+    """Refuse the address of a cluster that does not answer or has no worker, before there is work for it.
+
+    Args:
+        cluster: address of its scheduler, `tcp://host:port`.
+
+    Raises:
+        SettingsError: it does not answer, or has no worker.
+    """
+    from helios_pipeline.adapters.dask import cluster as dask
+
+    dask.require_cluster(cluster, timeout_seconds=CLUSTER_SECONDS)
+
+
 def workers_of(cluster: str) -> OpenWorkers:
     """The workers of a Dask cluster instead of threads here.
 

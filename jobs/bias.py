@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from assets.bias import BIAS_CHECKS
+from assets.current import require_current
 from assets.research import Research
 from assets.rounds import plan_round
-from assets.sweep import sweep_results, sweep_version
-from helios_pipeline.core.errors import DataError
+from assets.sweep import sweep_results
 from jobs.abandoned import end_abandoned_runs, run_tags
 from jobs.research import ALL_ASSETS, QUIET
 
@@ -22,11 +22,7 @@ def run_bias_checks(
         DataError: its sweep has not run on the data that is stored now.
     """
     plan = plan_round(research)
-    if research.lake.version_named("sweep_results", plan.name) != sweep_version(research, plan):
-        raise DataError(
-            f"bias checks: expected sweep_results of round {plan.name} made from the data that is stored, found none. "
-            "Run `helios sweep` first."
-        )
+    require_current(research, plan, "bias checks", ["sweep_results"])
     end_abandoned_runs(instance)
     result = dg.materialize(
         [*ALL_ASSETS, *BIAS_CHECKS],

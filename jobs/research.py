@@ -11,6 +11,7 @@ import dagster as dg
 
 from assets.backtest import backtest_report, backtest_version
 from assets.bars import BARS_15M, bars_15m
+from assets.current import require_current
 from assets.features import FUNDING_FEATURES, funding_features
 from assets.market_data import (
     RAW_FUNDING_RATES,
@@ -23,6 +24,7 @@ from assets.market_data import (
 from assets.months import MonthlyAsset
 from assets.partitions import INSTRUMENTS, ROUNDS, month_key
 from assets.promotion import decision_version, promoted_parameters
+from assets.recount import is_on_record, recount_round
 from assets.reports import (
     champion_report,
     data_quality_report,
@@ -180,27 +182,20 @@ def _run_of_round(research: Research, instance: dg.DagsterInstance, step: str) -
     plan = plan_round(research)
     instance.add_dynamic_partitions(str(ROUNDS.name), [plan.name])
     if step == "promoted_parameters":
-        _require_steps(research, plan, step, list(OF_ROUND))
+        require_current(research, plan, step, list(OF_ROUND))
         if current_decision(research, plan) is not None:
             return 0, 1
         _materialize(research, instance, promoted_parameters, partition_key=plan.name)
         return 1, 0
     asset, version = OF_ROUND[step]
     if step != "sweep_results":
-        _require_steps(research, plan, step, ["sweep_results"])
+        require_current(research, plan, step, ["sweep_results"])
     if research.lake.version_named(step, plan.name) == version(research, plan):
+        if not is_on_record(research, plan):
+            recount_round(research, plan)
         return 0, 1
     _materialize(research, instance, asset, partition_key=plan.name)
     return 1, 0
-
-
-def _require_steps(research: Research, plan: RoundPlan, step: str, needs: Sequence[str]) -> None:
-    commands = {"sweep_results": "sweep", "walk_forward_report": "walk-forward", "backtest_report": "backtest"}
-    for need in needs:
-        if research.lake.version_named(need, plan.name) is None:
-            raise DataError(
-                f"{step}: expected {need} of round {plan.name}, found none. Run `helios {commands[need]}` first."
-            )
 
 
 def _contiguous(months: Sequence[tuple[str, str]]) -> Iterator[tuple[str, list[str]]]:

@@ -11,6 +11,7 @@ from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.definitions import build_research
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
+from helios_pipeline.sweep.narrowing import propose_next_grid
 from helios_pipeline.sweep.rounds import judge_round
 from helios_pipeline.sweep.run import Workers, run_sweep
 from tests.generated_market import BTC, make_bars, make_funding
@@ -61,6 +62,6 @@ def sweep_round(research):
     found = run_sweep(inputs, plan.grid, start=inputs.first_slot, stop=len(inputs.opened_at), workers=HERE)
     result = judge_round(plan.name, found, grid=plan.grid, window=plan.window, constraints=plan.constraints)
     frame = result.metrics.with_columns(block_column(result.blocks))
-    facts = {**result.summary(), "best_row": result.best}
+    facts = {**result.summary(), "next_round": propose_next_grid(result).summary(), "best_row": result.best}
     research.lake.replace_named("sweep_results", plan.name, frame, version=sweep_version(research, plan), facts=facts)
     return result

@@ -147,8 +147,10 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False, clus
 
         compile_ahead(len(settings.research.instruments))
     from helios_pipeline.cli.dagster import open_instance
-    from helios_pipeline.definitions import build_research, workers_of
+    from helios_pipeline.definitions import build_research, require_cluster, workers_of
 
+    if cluster is not None:
+        require_cluster(cluster)
     with open_database(settings) as database, open_progress() as progress:
         bars = Bars(progress)
         given = build_research(

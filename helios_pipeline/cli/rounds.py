@@ -13,6 +13,7 @@ from helios_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from helios_pipeline.sweep.proposal import Proposal
+    from helios_pipeline.sweep.search import Search
 
 app = typer.Typer(help="The rounds of the search: what each found, and what it proposes next.")
 
@@ -34,8 +35,7 @@ def rounds(context: typer.Context) -> None:
     shown = table(
         "Rounds", "round", "made", "sampler", "sets", "passed", "best ProScore2", "best Sharpe", "noise would score"
     )
-    for number, each in enumerate(past):
-        searched = [other for other in past[: number + 1] if other.searched_the_same(each)]
+    for each, luck in zip(past, luck_by_round(past), strict=True):
         shown.add_row(
             each.name,
             f"{each.made_at:%Y-%m-%d %H:%M}",
@@ -44,11 +44,11 @@ def rounds(context: typer.Context) -> None:
             f"{each.passed:,} ({each.pass_rate:.1%})",
             f"{each.best_proscore2:.1f}",
             "none" if each.best_sharpe is None else f"{each.best_sharpe:.2f}",
-            f"{luck_by_round(searched)[-1]:.2f}",
+            f"{luck:.2f}",
         )
     out.print(shown)
     out.print(
-        "Noise: the best Sharpe to expect of all sets so far on the same bars if none had skill. "
+        "Noise: the best Sharpe to expect of all trials until then on bars of that window if none had skill. "
         "`helios rounds show` prints what a round proposes, `helios rounds write FILE` makes it a file.",
         highlight=False,
     )
@@ -118,17 +118,21 @@ def _find(past: list[PastRound], name: str | None) -> PastRound:
 def _proposal(settings: Settings, past: PastRound) -> "Proposal":
     from helios_pipeline.sweep.grid import Grid
     from helios_pipeline.sweep.proposal import Proposal
-    from helios_pipeline.sweep.search import Search
 
-    # A round is continued in the way in which it was searched.
-    search = replace(Search(**settings.search.model_dump()), sampler=past.sampler)  # type: ignore[arg-type]
     return Proposal(
         after=past.name,
         grid=Grid.from_values(past.proposal["grid"]),
-        search=search,
+        search=_search(settings, past),
         reason=past.proposal["reason"],
         axes={axis["parameter"]: axis["reason"] for axis in past.proposal["axes"]},
     )
+
+
+def _search(settings: Settings, past: PastRound) -> "Search":
+    from helios_pipeline.sweep.search import Search
+
+    # A round is continued in the way in which it was searched.
+    return replace(Search(**settings.search.model_dump()), sampler=past.sampler)  # type: ignore[arg-type]
 
 
 def _with_counts(
@@ -171,14 +175,17 @@ def _count(text: str) -> tuple[str, int]:
 def _price(settings: Settings, past: PastRound, sets: int) -> str:
     """What so many more sets would cost, in the Sharpe that is required afterwards."""
     from helios_pipeline.adapters.postgres.ledger import LedgerStore
-    from helios_pipeline.promotion.price import price_search
+    from helios_pipeline.promotion.price import count_at_most, price_search
+    from helios_pipeline.walk_forward.folds import FoldLengths
 
     with open_database(settings) as database:
         trials = LedgerStore(database.urls.pipeline).count_trials(past.market_data, list(past.instruments), past.window)
+    days = (past.window.last - past.window.first).days
+    lengths = FoldLengths(**settings.walk_forward.model_dump())
     price = price_search(
-        days=(past.window.last - past.window.first).days,
+        days=days,
         trials=trials,
-        more=sets,
+        more=count_at_most(_search(settings, past), sets, days=days, lengths=lengths),
         threshold=settings.gates.min_deflated_sharpe,
     )
     return f"{sets:,} sets. No price below 60 days." if price is None else price.sentence()

@@ -20,6 +20,7 @@ class PastRound:
         sampler: how the sets were chosen.
         sets: that were evaluated.
         passed: those that met every constraint.
+        trials: N of the ledger on its window when it was made, its own sets included.
         best_parameters: of the candidate, or of the best set where none passed.
         best_sharpe: annualised; None without one.
         best_proscore2: from 0 to 100.
@@ -35,6 +36,7 @@ class PastRound:
     sampler: str
     sets: int
     passed: int
+    trials: int
     best_parameters: Mapping[str, float]
     best_sharpe: float | None
     best_proscore2: float

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
+from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.selection import AgreementSummary, Constraints, WalkForwardSummary
 from helios_pipeline.metrics.clusters import EffectiveTrials
 from helios_pipeline.metrics.moments import Moments, moments_from_sums
@@ -92,7 +93,15 @@ def gather_evidence(  # noqa: PLR0913 - one part of the evidence each
         agreement: of the round's finalists.
         effective_trials: over the ledger's sets of the round's window.
         reality_check: over the same sets.
+
+    Raises:
+        DataError: the ledger counts fewer trials than the round has sets, so the search would look cheaper than it was.
     """
+    if trials < result.metrics.height:
+        raise DataError(
+            f"ledger: expected the {result.metrics.height:,} sets of round {result.name} among its trials, found "
+            f"{trials:,} trials. Run `helios promote` with this database, which enters them again."
+        )
     row = result.metrics.row(result.best, named=True)
     return Evidence(
         candidate=result.candidate,

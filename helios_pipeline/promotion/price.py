@@ -2,10 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
 
+from helios_pipeline.core.calendar import BAR_INTERVAL
 from helios_pipeline.metrics.deflated_sharpe import expected_maximum_sharpe, no_skill_trials, required_sharpe
 from helios_pipeline.metrics.moments import Moments
 from helios_pipeline.metrics.sharpe import ANNUAL, MIN_DAYS
+from helios_pipeline.sweep.search import Search
+from helios_pipeline.walk_forward.folds import FoldLengths, count_folds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +68,20 @@ def price_search(*, days: int, trials: int, more: int, threshold: float) -> Sear
         luck=(_luck(now, days), _luck(then, days)),
         required=(_required(now, days, threshold), _required(then, days, threshold)),
     )
+
+
+def count_at_most(search: Search, sets: int, *, days: int, lengths: FoldLengths) -> int:
+    """Sets that a round and its walk-forward add to the ledger at most.
+
+    Args:
+        search: how they are chosen; one that learns tries as many others in every fold.
+        sets: of the round.
+        days: of the window.
+        lengths: of the folds.
+    """
+    if not search.adaptive:
+        return sets
+    return sets * (1 + count_folds(days, lengths, bars_per_day=timedelta(days=1) // BAR_INTERVAL))
 
 
 def _luck(trials: int, days: int) -> float:

@@ -495,7 +495,7 @@ def _rounds(report: RoundReport) -> Section:
             Picture(draw_convergence(report.rounds), "Sets, pass rate, ProScore2 and Sharpe of the best, per round"),
             table_of(rows, ROUND_FORMS),
             Text(
-                "Rounds on the same bars, up to this one. Noise is the Sharpe that the best of all sets up to a round "
+                "Rounds on the same bars, up to this one. Noise is the Sharpe that the best of the trials until then "
                 "would be expected to show without skill."
             ),
         ),

@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from helios_pipeline.core.errors import SettingsError
@@ -137,14 +136,6 @@ class Grid:
         return ParameterSet(
             **{name: getattr(self, name)[at] for name, at in zip(PARAMETER_NAMES, coordinate, strict=True)}
         )
-
-
-def parameter_frame(points: Sequence[ParameterSet]) -> pl.DataFrame:
-    """One row per point and one column per parameter, Int64 or Float64."""
-    return pl.DataFrame(
-        {name: [getattr(point, name) for point in points] for name in PARAMETER_NAMES},
-        schema={name: pl.Int64 if _NUMBER[name] is int else pl.Float64 for name in PARAMETER_NAMES},
-    )
 
 
 def parameters_of(row: Mapping[str, Any]) -> ParameterSet:

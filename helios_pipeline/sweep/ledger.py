@@ -8,15 +8,14 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from helios_pipeline.core.ledger import Trials
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
 from helios_pipeline.simulation.arrays import Records
-from helios_pipeline.simulation.inputs import SimulationInputs
 from helios_pipeline.simulation.kernel import Evaluation
 from helios_pipeline.simulation.summary import METRICS
-from helios_pipeline.strategy.parameters import STRATEGY_VERSION
 from helios_pipeline.sweep.points import records_from
 from helios_pipeline.sweep.rounds import RoundResult
 from helios_pipeline.sweep.spelling import canonical_texts
@@ -54,17 +53,6 @@ class TrialContext:
         }
 
 
-def trial_context(inputs: SimulationInputs) -> TrialContext:
-    """The context of every set evaluated on these inputs."""
-    return TrialContext(
-        strategy_version=STRATEGY_VERSION,
-        instruments=inputs.instruments,
-        costs=inputs.costs,
-        limits=inputs.limits,
-        feature_settings=inputs.feature_settings,
-    )
-
-
 def ledger_key(context: TrialContext, canonical_parameters: str) -> str:
     """SHA-256 over context and parameters, 64 hexadecimal digits; the window is not in it.
 
@@ -94,8 +82,9 @@ class TrialPlace:
 def make_trials(records: Records, evaluation: Evaluation, context: TrialContext, place: TrialPlace) -> Trials:
     """Evaluated sets as ledger rows, in their order.
 
-    Walk-forward evaluates the same sets on parts of the round's window: the same keys on bars that the round's
-    own rows cover already, so it adds none of its own.
+    Walk-forward of a search that does not learn evaluates the same sets on parts of the round's window: the same keys
+    on bars that the round's own rows cover already, so it adds none of its own. Each fold of one that learns tries
+    others, which are entered with the fold's in-sample window.
 
     Args:
         records: `PARAMETERS` of the sets.
@@ -117,6 +106,21 @@ def make_trials(records: Records, evaluation: Evaluation, context: TrialContext,
         window=place.window,
         round=place.round,
     )
+
+
+def measured_trials(
+    metrics: pl.DataFrame, blocks: NDArray[np.float64], context: TrialContext, place: TrialPlace
+) -> Trials:
+    """`make_trials` of sets whose parameters and metrics stand in one frame, as in a sweep or a stored round.
+
+    Args:
+        metrics: one row per set: parameters and `METRICS`, perhaps more.
+        blocks: float64[sets, 16, 3], row by row.
+        context: what the trials share.
+        place: where they are entered.
+    """
+    rows = metrics.select(METRICS).cast(pl.Float64).to_numpy()
+    return make_trials(records_from(metrics.to_dict()), Evaluation(rows=rows, blocks=blocks), context, place)
 
 
 def blocks_in_force(

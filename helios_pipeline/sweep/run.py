@@ -15,12 +15,14 @@ from concurrent.futures import (
     wait,
 )
 from dataclasses import dataclass
+from importlib.metadata import version
 from multiprocessing import connection, parent_process
 
 import numpy as np
 import polars as pl
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
+from helios_pipeline.features.compiled import sources_digest
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
@@ -31,6 +33,9 @@ from helios_pipeline.sweep.points import chunk_rows, points_frame
 
 IN_FLIGHT = 64
 """Chunks that are with the executor at one time: enough for many workers, and bounded."""
+
+CODE = f"helios {version('helios')}, sources {sources_digest()}"
+"""What this process evaluates with, as it was when it was imported: files may be newer than what runs."""
 
 type Progress = Callable[[int, int], None]
 """Called with the sets evaluated so far and the sets in all."""
@@ -186,7 +191,16 @@ _held: dict[str, SimulationInputs] = {}
 
 
 def hold_inputs(key: str, pickled: bytes) -> None:
-    """In a worker: keep the inputs for the chunks to come."""
+    """In a worker: keep the inputs for the chunks to come.
+
+    Raises:
+        SettingsError: the worker runs other code than whoever made the key, so its results would be another kernel's.
+    """
+    if key != inputs_key(pickled):
+        raise SettingsError(
+            f"worker: expected the code of who sends the sets, {key.partition(':')[0]}, found {CODE}. Install the same "
+            "version of Helios on every machine, and start the workers again."
+        )
     loaded = pickle.loads(pickled)
     _held.clear()
     _held[key] = loaded
@@ -214,5 +228,5 @@ def _await_parent() -> None:
 
 
 def inputs_key(pickled: bytes) -> str:
-    """By which a worker knows whether it holds these inputs."""
-    return hashlib.sha256(pickled).hexdigest()
+    """By which a worker knows whether it holds these inputs, and whether it evaluates them with the same code."""
+    return f"{CODE}:{hashlib.sha256(pickled).hexdigest()}"

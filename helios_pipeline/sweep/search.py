@@ -40,6 +40,11 @@ class Search:
         """Whether sets lie between the grid's values."""
         return self.sampler != "grid"
 
+    @property
+    def adaptive(self) -> bool:
+        """Whether sets depend on results, so that every fold of walk-forward tries others than the round did."""
+        return self.sampler == "optuna"
+
 
 EVERY_POINT = Search(sampler="grid", sets=0, seed=0)
 """The search of a grid, for which neither sets nor seed are used."""

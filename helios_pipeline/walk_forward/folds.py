@@ -65,6 +65,12 @@ class Fold:
     out_of_sample_stop: int
 
 
+def count_folds(days: int, lengths: FoldLengths, *, bars_per_day: int) -> int:
+    """How many folds `lay_folds` lays over so many whole days; 0 if not one fits."""
+    between = -(-(lengths.purge_bars + lengths.embargo_bars) // bars_per_day)
+    return max(0, days - lengths.in_sample_days - between) // lengths.out_of_sample_days
+
+
 def lay_folds(*, start: int, stop: int, bars_per_day: int, lengths: FoldLengths, max_holding_bars: int) -> list[Fold]:
     """Lay folds from `start` on, each one out-of-sample part later than the one before, as many as fit.
 

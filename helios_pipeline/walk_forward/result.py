@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import WalkForwardSummary
 from helios_pipeline.metrics.sharpe import sharpe
 from helios_pipeline.simulation.inputs import SimulationInputs
@@ -134,6 +135,11 @@ def collect_results(
         stability=parameter_stability(axes, [result.choice.parameters for result in results], sampled=sampled),
         equity=equity,
     )
+
+
+def in_sample_window(inputs: SimulationInputs, fold: Fold) -> Window:
+    """The bars on which a fold chooses."""
+    return Window(first=_instant(inputs, fold.in_sample_start), last=_instant(inputs, fold.in_sample_stop))
 
 
 def days_of(inputs: SimulationInputs, fold: Fold) -> list[datetime]:

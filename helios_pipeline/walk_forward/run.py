@@ -1,7 +1,7 @@
 """Judge a round's procedure: choose in sample, trade out of sample, fold by fold."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +16,7 @@ from helios_pipeline.simulation.summary import METRICS
 from helios_pipeline.sweep.grid import Grid, parameters_of
 from helios_pipeline.sweep.neighbourhood import neighbours_of
 from helios_pipeline.sweep.proscore import pro_scores
-from helios_pipeline.sweep.run import Workers, run_sweep
+from helios_pipeline.sweep.run import Sweep, Workers, run_sweep
 from helios_pipeline.sweep.samplers import batches
 from helios_pipeline.sweep.search import Search
 from helios_pipeline.sweep.verdict import choose_candidate, judge_sets
@@ -29,6 +29,9 @@ from helios_pipeline.walk_forward.result import (
     collect_results,
     days_of,
 )
+
+type Keep = Callable[[Fold, Sweep], None]
+"""Takes what a batch of a fold's sets measured in sample."""
 
 
 def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, start: int, stop: int) -> list[Fold]:
@@ -49,7 +52,7 @@ def plan_folds(inputs: SimulationInputs, grid: Grid, lengths: FoldLengths, *, st
     )
 
 
-def run_walk_forward(
+def run_walk_forward(  # noqa: PLR0913 - what is judged, how, by whom and for whom
     inputs: SimulationInputs,
     grid: Grid,
     search: Search,
@@ -57,6 +60,7 @@ def run_walk_forward(
     folds: Sequence[Fold],
     constraints: Constraints,
     workers: Workers,
+    keep: Keep = lambda _fold, _sweep: None,
 ) -> WalkForwardResult:
     """Repeat the whole search in sample in every fold, and trade each fold's choice out of sample.
 
@@ -70,6 +74,7 @@ def run_walk_forward(
         folds: from `plan_folds`.
         constraints: what a set must reach in sample to be chosen.
         workers: who evaluates; progress counts the sets of all folds together.
+        keep: given every batch of sets of every fold before any of them can be chosen.
 
     Raises:
         SimulationError: a worker ended without an answer.
@@ -78,16 +83,23 @@ def run_walk_forward(
     sets = search.sets if search.sampled else grid.size
     for before, fold in enumerate(folds):
         told = _count_on(workers, before=before * sets, total=len(folds) * sets)
-        choice = choose(inputs, grid, search, fold=fold, constraints=constraints, workers=told)
+        choice = choose(inputs, grid, search, fold=fold, constraints=constraints, workers=told, keep=keep)
         results.append(_judge(inputs, fold, choice))
     return collect_results(inputs, grid.as_values(), results, sampled=search.sampled)
 
 
-def choose(
-    inputs: SimulationInputs, grid: Grid, search: Search, *, fold: Fold, constraints: Constraints, workers: Workers
+def choose(  # noqa: PLR0913 - the same of one fold
+    inputs: SimulationInputs,
+    grid: Grid,
+    search: Search,
+    *,
+    fold: Fold,
+    constraints: Constraints,
+    workers: Workers,
+    keep: Keep,
 ) -> Choice:
     """The passing set with the highest ProScore2 over a fold's in-sample slots; later slots are not read."""
-    metrics = _search_in_sample(inputs, grid, search, fold=fold, workers=workers)
+    metrics = _search_in_sample(inputs, grid, search, fold=fold, workers=workers, keep=keep)
     scores = pro_scores(metrics, neighbours_of(grid, search, metrics))
     scored = judge_sets(metrics, constraints).with_columns(pl.Series("proscore2", scores, dtype=pl.Float64))
     passed, row = int(scored["passed"].sum()), choose_candidate(scored)
@@ -104,7 +116,7 @@ def choose(
 
 
 def _search_in_sample(
-    inputs: SimulationInputs, grid: Grid, search: Search, *, fold: Fold, workers: Workers
+    inputs: SimulationInputs, grid: Grid, search: Search, *, fold: Fold, workers: Workers, keep: Keep
 ) -> pl.DataFrame:
     """Parameters and metrics of every set that the search asks for, batch by batch."""
     asking, found = batches(grid, search), list[pl.DataFrame]()
@@ -112,6 +124,7 @@ def _search_in_sample(
     while batch is not None:
         told = _count_on(workers, before=sum(part.height for part in found), total=search.sets)
         sweep = run_sweep(inputs, batch, start=fold.in_sample_start, stop=fold.in_sample_stop, workers=told)
+        keep(fold, sweep)
         found.append(sweep.metrics)
         try:
             batch = asking.send(sweep.metrics.select(METRICS).cast(pl.Float64).to_numpy())

@@ -21,7 +21,8 @@ from assets.finalists import (
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.sweep.grid import Grid, parameter_frame
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import points_frame
 from helios_pipeline.sweep.rounds import RoundResult
 
 GRID = Grid(
@@ -44,7 +45,7 @@ def tied_round():
         grid=GRID,
         window=Window(first=datetime(2025, 1, 1, tzinfo=UTC), last=datetime(2025, 5, 1, tzinfo=UTC)),
         constraints=Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3),
-        metrics=parameter_frame(GRID.points()).with_columns(**{k: pl.Series(v) for k, v in scores.items()}),
+        metrics=points_frame(GRID.records()).with_columns(**{k: pl.Series(v) for k, v in scores.items()}),
         blocks=np.zeros((6, 16, 3)),
         best=0,
     )

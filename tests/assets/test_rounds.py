@@ -1,13 +1,15 @@
 """What a round may read: its window and what lies before it, never the holdout."""
 
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from assets.rounds import load_inputs, plan_round
+from assets.rounds import load_inputs, plan_named_round, plan_round
 from helios_pipeline.core.calendar import BAR_INTERVAL
+from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.definitions import build_research
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
@@ -22,13 +24,14 @@ DAYS = 31 + 29 + 31
 def make_research(tmp_path):
     """A home whose lake holds three months of one instrument; `ends` says where its klines end."""
 
-    def make(*, ends=datetime(2024, 4, 1, tzinfo=UTC), holdout_days=40):
+    def make(*, ends=datetime(2024, 4, 1, tzinfo=UTC), holdout_days=40, **more):
         (tmp_path / "archive").mkdir(exist_ok=True)
         changes = {
             "data.archive_url": (tmp_path / "archive").as_uri(),
             "research.from": MONTHS[0],
             "research.to": MONTHS[-1],
             "holdout.days": holdout_days,
+            **{name.replace("__", "."): value for name, value in more.items()},
         }
         write_settings(tmp_path / "helios.toml", SMALL | changes)
         research = build_research(load_settings(tmp_path / "helios.toml", {}), database_url=None)
@@ -100,3 +103,17 @@ def test_more_bars_of_the_same_day_make_no_other_holdout(make_research):
     evening = plan_round(make_research(ends=datetime(2024, 3, 20, 22, 0, tzinfo=UTC)))
 
     assert (evening.name, evening.holdout) == (morning.name, morning.holdout)
+
+
+@pytest.mark.parametrize("search", [{}, {"search__sampler": "sobol", "search__sets": 50, "search__seed": 3}])
+def test_a_stored_round_of_another_grid_and_search_is_planned_by_its_name(make_research, search):
+    of_a_file = make_research(grid__entry_z=[1.25, 2.75], **search)
+    plan = plan_round(of_a_file)
+    facts = {"grid": plan.grid.as_values(), "search": asdict(plan.search)}
+    of_a_file.lake.replace_named("sweep_results", plan.name, pl.DataFrame(), version="1", facts=facts)
+
+    found = plan_named_round(make_research(), plan.name)
+
+    assert found == plan
+    with pytest.raises(SettingsError, match=f"round {plan.name}: expected .* `helios research --grid FILE`"):
+        plan_named_round(make_research(costs__fee_fraction=0.0007), plan.name)

@@ -23,11 +23,18 @@ OTHERS = MONTHS | {
     "research.instruments": [BTC],
     "costs.fee_fraction": 0.0006,
     "gates.min_deflated_sharpe": 0.9,
+    "search.sampler": "sobol",
+    "walk_forward.scheme": "anchored",
+    "statistics.confidence": 0.8,
+    "bias.survived_cost_factor": 2.0,
 }
 """Other values of settings that can't be one or a tenth more."""
 
 WITHOUT_EFFECT = {
     "research.workers",
+    "research.backtest_memory_mb",
+    "search.sets",  # of a sampled round
+    "search.seed",
     "paths.home",
     "data.archive_url",  # files are told by their hashes, a market by its name
     "data.rest_url",
@@ -43,6 +50,8 @@ CHANGED = {
     "gates": {"decision"},
     "gates.agreement_sets": {"backtest", "decision"},
     "holdout": {"decision"},
+    "statistics": {"decision"},
+    "bias": set(),
     "holdout.days": {"sweep", "decision"},
 }
 """What a setting, or a section, changes; the others change the round, whose name all versions carry."""

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from helios_pipeline.core.errors import DataError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.metrics.moments import moments
@@ -65,11 +66,8 @@ def test_variance_across_trials_is_of_daily_ratios_of_sets_that_traded_enough(co
     assert math.isnan(sharpe_variance(metrics, 100))
 
 
-@pytest.mark.parametrize("best", [0, 1])
-def test_evidence_of_a_round_describes_its_candidate_or_else_its_best_set(
-    constraints: Constraints, evidence: Evidence, candidate: ParameterSet, best: int
-) -> None:
-    result = RoundResult(
+def make_result(constraints: Constraints, best: int) -> RoundResult:
+    return RoundResult(
         name="round-1",
         grid=GRID,
         window=Window(first=datetime(2024, 1, 1, tzinfo=UTC), last=datetime(2024, 7, 19, tzinfo=UTC)),
@@ -78,6 +76,13 @@ def test_evidence_of_a_round_describes_its_candidate_or_else_its_best_set(
         blocks=np.ones((3, 16, 3)),
         best=best,
     )
+
+
+@pytest.mark.parametrize("best", [0, 1])
+def test_evidence_of_a_round_describes_its_candidate_or_else_its_best_set(
+    constraints: Constraints, evidence: Evidence, candidate: ParameterSet, best: int
+) -> None:
+    result = make_result(constraints, best)
     found = gather_evidence(
         result, trials=7, pbo=evidence.pbo, walk_forward=evidence.walk_forward, agreement=evidence.agreement
     )
@@ -87,3 +92,16 @@ def test_evidence_of_a_round_describes_its_candidate_or_else_its_best_set(
     assert found.trials == 7
     assert found.daily_moments.sharpe == pytest.approx(moments(DAILY[best]).sharpe)
     assert found.daily_moments.kurtosis == pytest.approx(moments(DAILY[best]).kurtosis)
+
+
+def test_a_ledger_that_counts_fewer_trials_than_the_round_has_sets_is_no_evidence(
+    constraints: Constraints, evidence: Evidence
+) -> None:
+    with pytest.raises(DataError, match=r"expected the 3 sets of round round-1 among its trials, found 2 trials\. Run"):
+        gather_evidence(
+            make_result(constraints, best=1),
+            trials=2,
+            pbo=evidence.pbo,
+            walk_forward=evidence.walk_forward,
+            agreement=evidence.agreement,
+        )

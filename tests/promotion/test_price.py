@@ -1,7 +1,9 @@
 import pytest
 
-from helios_pipeline.promotion.price import SearchPrice, price_search
+from helios_pipeline.promotion.price import SearchPrice, count_at_most, price_search
 from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.sweep.search import Search
+from helios_pipeline.walk_forward.folds import FoldLengths
 
 
 def priced(days: int = 457, trials: int = 1440, more: int = 20_736) -> SearchPrice:
@@ -51,3 +53,11 @@ def test_the_price_is_said_in_a_sentence() -> None:
 
 def test_a_window_on_which_no_set_can_have_a_sharpe_has_no_price() -> None:
     assert price_search(days=59, trials=0, more=10, threshold=0.95) is None
+
+
+@pytest.mark.parametrize(("sampler", "more"), [("sobol", 500), ("optuna", 500 * (1 + 3))])
+def test_a_search_that_learns_costs_as_many_sets_again_in_every_fold(sampler: str, more: int) -> None:
+    search = Search(sampler=sampler, sets=500, seed=1)  # type: ignore[arg-type]
+    lengths = FoldLengths(scheme="rolling", in_sample_days=60, purge_bars=97, embargo_bars=0, out_of_sample_days=20)
+
+    assert count_at_most(search, 500, days=60 + 2 + 3 * 20 + 19, lengths=lengths) == more

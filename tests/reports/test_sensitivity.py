@@ -13,7 +13,8 @@ from helios_pipeline.reports.sensitivity import (
     slice_through,
     swept_parameters,
 )
-from helios_pipeline.sweep.grid import Grid, parameter_frame
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import points_frame
 
 GRID = Grid(
     lookback_bars=(48, 96),
@@ -28,7 +29,7 @@ GRID = Grid(
 
 @pytest.fixture
 def metrics():
-    points = parameter_frame(GRID.points())
+    points = points_frame(GRID.records())
     return points.with_columns(sharpe=pl.col("lookback_bars") / 48 - 2 * pl.col("entry_z"))
 
 

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import SettingsError
-from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame, parameters_of
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameters_of
+from helios_pipeline.sweep.points import points_frame
 
 AXES = {
     "lookback_bars": [48, 96],
@@ -101,7 +102,7 @@ def test_an_unknown_parameter_is_refused():
 
 @given(grids)
 def test_a_frame_of_points_gives_the_points_back(grid):
-    frame = parameter_frame(grid.points())
+    frame = points_frame(grid.records())
 
     assert [parameters_of(row) for row in frame.iter_rows(named=True)] == grid.points()
     assert Grid.from_values(grid.as_values()) == grid

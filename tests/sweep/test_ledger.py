@@ -14,20 +14,17 @@ from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSetting
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.simulation.kernel import Evaluation
 from helios_pipeline.simulation.summary import METRICS
-from helios_pipeline.strategy.parameters import STRATEGY_VERSION, ParameterSet
-from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
+from helios_pipeline.strategy.parameters import ParameterSet
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
 from helios_pipeline.sweep.ledger import (
     TrialContext,
     TrialPlace,
     blocks_in_force,
     ledger_key,
     make_trials,
-    trial_context,
 )
-from helios_pipeline.sweep.points import records_of
+from helios_pipeline.sweep.points import points_frame, records_of
 from helios_pipeline.sweep.rounds import RoundResult
-from tests.generated_market import BTC as BTC_ID
-from tests.generated_market import FEATURES, make_bars, make_inputs
 
 BTC = Instrument(
     instrument_id="BTCUSDT-PERP.BINANCE",
@@ -109,7 +106,7 @@ def test_another_parameter_makes_another_trial():
 def make_result(round_trips):
     """A round of two sets with blocks of rising numbers."""
     grid = Grid.from_values({name: [getattr(POINT, name)] for name in PARAMETER_NAMES} | {"lookback_bars": [48, 96]})
-    metrics = parameter_frame(grid.points()).with_columns(pl.Series("round_trips", round_trips))
+    metrics = points_frame(grid.records()).with_columns(pl.Series("round_trips", round_trips))
     blocks = np.arange(2 * 16 * 3, dtype=np.float64).reshape(2, 16, 3)
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
     return RoundResult(
@@ -192,13 +189,3 @@ def test_a_set_that_no_longer_trades_often_enough_is_no_column():
     assert np.array_equal(kept, result.blocks[:1])
     assert blocks_in_force(keys, recorded, result, CONTEXT, min_round_trips=50).shape == (0, 16, 3)
     assert blocks_in_force([], recorded[:0], result, CONTEXT, min_round_trips=20).shape == (1, 16, 3)
-
-
-def test_the_context_of_inputs_is_what_they_were_built_from():
-    inputs = make_inputs({BTC_ID: make_bars(seed=1, days=2)}, warm_up_days=1, days=2)
-
-    context = trial_context(inputs)
-
-    assert context.strategy_version == STRATEGY_VERSION
-    assert (context.costs, context.limits, context.feature_settings) == (inputs.costs, inputs.limits, FEATURES)
-    assert [instrument.instrument_id for instrument in context.instruments] == [BTC_ID]

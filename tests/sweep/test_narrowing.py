@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid, parameter_frame
+from helios_pipeline.sweep.grid import PARAMETER_NAMES, Grid
 from helios_pipeline.sweep.narrowing import NextGrid, NoNextGrid, propose_next_grid
+from helios_pipeline.sweep.points import points_frame
 from helios_pipeline.sweep.rounds import judge_round
 from helios_pipeline.sweep.run import Sweep
 
@@ -43,7 +44,7 @@ def judged(sharpe_of, grid=GRID):
     return judge_round(
         "round-1",
         Sweep(
-            metrics=pl.concat([parameter_frame(grid.points()), measured], how="horizontal"),
+            metrics=pl.concat([points_frame(grid.records()), measured], how="horizontal"),
             blocks=np.zeros((n, 16, 3)),
         ),
         grid=grid,

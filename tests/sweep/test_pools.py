@@ -1,6 +1,10 @@
 import pickle
 import threading
 
+import pytest
+
+from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.simulation.ahead import empty_inputs
 from helios_pipeline.sweep import run
 from helios_pipeline.sweep.pools import open_threads, preparation
 from tests.generated_market import BTC, make_bars, make_inputs
@@ -24,3 +28,12 @@ def test_a_prepared_worker_holds_the_inputs_that_chunks_name(monkeypatch):
 
     (key,) = run._held
     assert key == run.inputs_key(pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL))
+
+
+def test_a_worker_with_other_code_takes_no_inputs(monkeypatch):
+    prepare = pickle.loads(pickle.dumps(preparation(empty_inputs(1))))
+    here = run.CODE
+    monkeypatch.setattr(run, "CODE", "helios 0.1.0, sources 0123")
+
+    with pytest.raises(SettingsError, match=f"code of who sends the sets, {here}, found helios 0.1.0, sources 0123"):
+        prepare()

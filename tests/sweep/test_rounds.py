@@ -9,7 +9,8 @@ import pytest
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.sweep.grid import Grid, parameter_frame
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import points_frame
 from helios_pipeline.sweep.rounds import distribution, judge_round
 from helios_pipeline.sweep.run import Sweep
 
@@ -40,7 +41,7 @@ def sweep_with(grid, sharpes):
         },
         schema_overrides={"sharpe": pl.Float64},
     )
-    metrics = pl.concat([parameter_frame(grid.points()), measured], how="horizontal")
+    metrics = pl.concat([points_frame(grid.records()), measured], how="horizontal")
     return Sweep(metrics=metrics, blocks=np.zeros((n, 16, 3)))
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from helios_pipeline.core.selection import Constraints
 from helios_pipeline.strategy.parameters import ParameterSet
-from helios_pipeline.sweep.grid import parameter_frame
+from helios_pipeline.sweep.points import points_frame, records_of
 from helios_pipeline.sweep.verdict import best_row, choose_candidate, failure_counts, judge_sets
 
 CONSTRAINTS = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
@@ -31,7 +31,7 @@ def scored(rows, lookbacks=None):
     values = pl.DataFrame(
         rows, schema={"proscore2": pl.Float64, "sharpe": pl.Float64, "passed": pl.Boolean}, orient="row"
     )
-    return pl.concat([parameter_frame(points), values], how="horizontal")
+    return pl.concat([points_frame(records_of(points)), values], how="horizontal")
 
 
 @pytest.mark.parametrize(

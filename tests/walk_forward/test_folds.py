@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helios_pipeline.core.errors import SettingsError
-from helios_pipeline.walk_forward.folds import FoldLengths, lay_folds
+from helios_pipeline.walk_forward.folds import FoldLengths, count_folds, lay_folds
 
 plans = st.fixed_dictionaries(
     {
@@ -123,3 +123,12 @@ def test_a_purge_shorter_than_the_longest_holding_time_is_refused():
 def test_too_few_days_to_choose_by_are_refused():
     with pytest.raises(SettingsError, match="in_sample_days ≥ 60"):
         FoldLengths(scheme="rolling", in_sample_days=59, purge_bars=0, embargo_bars=0, out_of_sample_days=10)
+
+
+@given(plans)
+def test_folds_are_counted_as_they_are_laid(plan):
+    lengths = FoldLengths(**{name: plan[name] for name in FoldLengths.__dataclass_fields__})
+
+    counted = count_folds(plan["bars"] // plan["bars_per_day"], lengths, bars_per_day=plan["bars_per_day"])
+
+    assert counted == len(folds_or_none(plan))

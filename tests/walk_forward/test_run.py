@@ -17,6 +17,7 @@ from helios_pipeline.sweep.pools import open_threads
 from helios_pipeline.sweep.run import Workers
 from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
+from helios_pipeline.walk_forward.result import in_sample_window
 from helios_pipeline.walk_forward.run import plan_folds, run_walk_forward
 from tests.generated_market import BARS_PER_DAY, BTC, FIRST, make_bars, make_inputs
 
@@ -56,6 +57,7 @@ def walk(
     progress=lambda done, total: None,
     lengths=LENGTHS,
     search=WHOLE_GRID,
+    keep=lambda fold, sweep: None,
 ):
     return run_walk_forward(
         inputs,
@@ -64,6 +66,7 @@ def walk(
         folds=folds_of(inputs, lengths),
         constraints=constraints,
         workers=Workers(executor=executor, chunk_size=11, progress=progress),
+        keep=keep,
     )
 
 
@@ -165,13 +168,20 @@ def test_stability_lists_what_each_fold_chose_of_every_parameter_on_offer(result
 
 @pytest.mark.parametrize("sampler", ["sobol", "optuna"])
 def test_a_sampled_round_searches_anew_in_every_fold(inputs, sampler):
-    told = []
+    told, tried = [], []
     search = Search(sampler=sampler, sets=40, seed=3)
 
-    sampled = walk(inputs, search=search, progress=lambda *at: told.append(at))
+    sampled = walk(
+        inputs,
+        search=search,
+        progress=lambda *at: told.append(at),
+        keep=lambda fold, sweep: tried.append((in_sample_window(inputs, fold).first, sweep.metrics.height)),
+    )
 
     assert sampled.folds["parameters"].null_count() == 0
     assert told[-1] == (3 * 40, 3 * 40)
+    assert sum(sets for _, sets in tried) == 3 * 40
+    assert sorted({first for first, _ in tried}) == sampled.folds["in_sample_first"].to_list()
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     chosen = [json.loads(text)["entry_z"] for text in sampled.folds["parameters"]]
     assert all(1.0 <= value <= 2.0 for value in chosen)

@@ -22,8 +22,10 @@ class Preparation(WorkerPlugin):
 
     def setup(self, worker: Worker) -> None:
         """Called by Dask in every worker, also in those that join or come back later."""
-        del worker
-        self._prepare()
+        try:
+            self._prepare()
+        except SettingsError as error:
+            raise SettingsError(f"cluster, {worker.address}: {error}") from error
 
 
 @contextmanager
@@ -39,25 +41,11 @@ def open_cluster(address: str, *, prepare: Callable[[], None], timeout_seconds: 
         timeout_seconds: how long to wait for the scheduler, and for a first worker.
 
     Raises:
-        SettingsError: no scheduler answers there, or it has no worker.
+        SettingsError: no scheduler answers there, it has no worker, or preparation refused one.
         SimulationError: the scheduler went away, or a task ended one worker after the other.
     """
-    try:
-        client = Client(address, timeout=timeout_seconds)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise SettingsError(
-            f"cluster: expected a Dask scheduler at {address}, found none within {timeout_seconds:g} s ({error}). "
-            f"Start one with `dask scheduler`, or give its address as tcp://host:port."
-        ) from error
-    name = f"helios-{client.id}"
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=timeout_seconds)
-        except TimeoutError as error:
-            raise SettingsError(
-                f"cluster: expected one or more workers at {address}, found none within {timeout_seconds:g} s. Start "
-                f"them with `dask worker {address}`."
-            ) from error
+    with _connect(address, timeout_seconds) as client:
+        name = f"helios-{client.id}"
         client.register_plugin(Preparation(name, prepare))
         try:
             yield client.get_executor()  # type: ignore[no-untyped-call]
@@ -71,3 +59,38 @@ def open_cluster(address: str, *, prepare: Callable[[], None], timeout_seconds: 
             # Nothing is left to tidy at a scheduler that went away.
             with suppress(OSError):
                 client.unregister_worker_plugin(name)  # type: ignore[no-untyped-call]
+
+
+def require_cluster(address: str, *, timeout_seconds: float) -> None:
+    """Refuse an address that `open_cluster` would refuse, before there is work for it.
+
+    Args:
+        address: of the scheduler.
+        timeout_seconds: how long to wait for the scheduler, and for a first worker.
+
+    Raises:
+        SettingsError: no scheduler answers there, or it has no worker.
+    """
+    with _connect(address, timeout_seconds):
+        pass
+
+
+@contextmanager
+def _connect(address: str, timeout_seconds: float) -> Iterator[Client]:
+    try:
+        client = Client(address, timeout=timeout_seconds)  # type: ignore[no-untyped-call]
+    # A TypeError is what a protocol that needs certificates meets without them.
+    except (OSError, ValueError, TypeError) as error:
+        raise SettingsError(
+            f"cluster: expected a Dask scheduler at {address}, found none within {timeout_seconds:g} s ({error}). "
+            f"Start one with `dask scheduler`, or give its address as tcp://host:port."
+        ) from error
+    with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout_seconds)
+        except TimeoutError as error:
+            raise SettingsError(
+                f"cluster: expected one or more workers at {address}, found none within {timeout_seconds:g} s. Start "
+                f"them with `dask worker {address}`."
+            ) from error
+        yield client

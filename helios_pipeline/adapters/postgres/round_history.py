@@ -23,8 +23,8 @@ class RoundHistory:
         """Every round that has a sweep, the oldest first."""
         with transaction(self._url) as connection, connection.cursor(row_factory=dict_row) as cursor:
             rows = cursor.execute(
-                "select round, market_data, instruments, window_first, window_last, grid, sets, passed, best, "
-                "created_at from sweep_rounds order by created_at, round"
+                "select round, market_data, instruments, window_first, window_last, grid, sets, passed, trials, "
+                "best, created_at from sweep_rounds order by created_at, round"
             ).fetchall()
         return [_past_round(row) for row in rows]
 
@@ -48,6 +48,7 @@ def _past_round(row: dict[str, Any]) -> PastRound:
         sampler=grid.get("search", {}).get("sampler", "grid"),
         sets=row["sets"],
         passed=row["passed"],
+        trials=row["trials"],
         best_parameters=best["parameters"],
         best_sharpe=best["metrics"]["sharpe"],
         best_proscore2=best["metrics"]["proscore2"],

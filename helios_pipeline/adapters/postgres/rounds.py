@@ -1,4 +1,4 @@
-"""What each optimization round found; a repeated round replaces its results."""
+"""What each optimization round found; a repeated round replaces its results, and keeps its place among the others."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,6 +25,7 @@ class SweepRound:
         grid: the values of each parameter, and the grid that is proposed next with its steps and reasons.
         sets: parameter sets evaluated.
         passed: those that met every constraint.
+        trials: N of the ledger on this window with the round's sets among them.
         best: the best set with its metrics; None if none passed.
         distribution: quantiles and histograms of the metrics over all sets.
         input_version: hash of everything that went in.
@@ -37,6 +38,7 @@ class SweepRound:
     grid: Mapping[str, object]
     sets: int
     passed: int
+    trials: int
     best: Mapping[str, object] | None
     distribution: Mapping[str, object]
     input_version: str
@@ -70,7 +72,10 @@ class RoundStore:
         self._url = url
 
     def replace_sweep(self, sweep: SweepRound) -> None:
-        """Store a round's sweep in place of an earlier one of that name."""
+        """Store a round's sweep in place of an earlier one of that name.
+
+        When it was made, and N of then, stay as they were: a repeated round tells the same trials again.
+        """
         self._replace(
             "sweep_rounds",
             {
@@ -82,10 +87,12 @@ class RoundStore:
                 "grid": Jsonb(sweep.grid),
                 "sets": sweep.sets,
                 "passed": sweep.passed,
+                "trials": sweep.trials,
                 "best": None if sweep.best is None else Jsonb(sweep.best),
                 "distribution": Jsonb(sweep.distribution),
                 "input_version": sweep.input_version,
             },
+            kept=("trials", "created_at"),
         )
 
     def sweep(self, name: str) -> SweepRound | None:
@@ -125,14 +132,17 @@ class RoundStore:
     ) -> None:
         self._replace(table, {"round": name, "report": Jsonb(report), "input_version": input_version})
 
-    def _replace(self, table: LiteralString, values: Mapping[str, object]) -> None:
+    def _replace(self, table: LiteralString, values: Mapping[str, object], *, kept: Sequence[str] = ()) -> None:
         columns = sql.SQL(", ").join(map(sql.Identifier, values))
         changes = sql.SQL(", ").join(
-            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column)) for column in values if column != "round"
+            # A column that is not given has its default: created_at is now.
+            sql.SQL("{0} = excluded.{0}").format(sql.Identifier(column))
+            for column in (*values, "created_at")
+            if column not in ("round", *kept)
         )
-        statement = sql.SQL(
-            "insert into {} ({}) values ({}) on conflict (round) do update set {}, created_at = now()"
-        ).format(sql.Identifier(table), columns, sql.SQL(", ").join(sql.Placeholder() * len(values)), changes)
+        statement = sql.SQL("insert into {} ({}) values ({}) on conflict (round) do update set {}").format(
+            sql.Identifier(table), columns, sql.SQL(", ").join(sql.Placeholder() * len(values)), changes
+        )
         with transaction(self._url) as connection:
             connection.execute(statement, tuple(values.values()))
 

@@ -44,8 +44,8 @@ def draw_convergence(rounds: Sequence[PastRound]) -> "Figure":
     """Sets, pass rate, best ProScore2 and best Sharpe ratio of each round of one search.
 
     Args:
-        rounds: on the same bars, the oldest first; orange is the Sharpe that the best of all sets so far would be
-            expected to show without any skill.
+        rounds: on the same bars, the oldest first; orange is the Sharpe that the best of the ledger's sets of
+            then would be expected to show without any skill.
     """
     title = "rounds of this search, the oldest first"
     if not rounds:
@@ -79,7 +79,7 @@ def draw_convergence(rounds: Sequence[PastRound]) -> "Figure":
             "sets",
             "met every constraint",
             "ProScore2 of the best",
-            "Sharpe of the best; orange: luck of all sets so far",
+            "Sharpe of the best; orange: luck of all trials until then",
         ),
         strict=True,
     ):
@@ -92,12 +92,14 @@ def draw_convergence(rounds: Sequence[PastRound]) -> "Figure":
 
 
 def luck_by_round(rounds: Sequence[PastRound]) -> Floats:
-    """Sharpe ratio that the best of all sets up to each round would be expected to show without any skill.
+    """Sharpe ratio that the best of the ledger's sets would have been expected to show without skill, round by round.
 
-    Sets that two rounds share count twice here; the ledger counts each once.
+    It is the ledger of when the round was made. It counts a set that two rounds share once, and those of folds and of
+    overlapping windows too.
     """
-    days = (rounds[0].window.last - rounds[0].window.first).days
-    return np.array([luck_sharpe(int(sets), days) for sets in np.cumsum([each.sets for each in rounds])], np.float64)
+    return np.array(
+        [luck_sharpe(each.trials, (each.window.last - each.window.first).days) for each in rounds], np.float64
+    )
 
 
 def _draw_bars(panel: Panel, values: Floats, colour: str, words: Sequence[str]) -> None:

@@ -1,15 +1,19 @@
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from distributed import LocalCluster
 
-from helios_pipeline.adapters.dask.cluster import open_cluster
+from helios_pipeline.adapters.dask.cluster import Preparation, open_cluster, require_cluster
+from helios_pipeline.cli import research
 from helios_pipeline.core.errors import SettingsError, SimulationError
+from helios_pipeline.settings import load_settings
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.pools import preparation
 from helios_pipeline.sweep.run import Workers, run_sweep
 from tests.generated_market import BTC, make_bars, make_inputs
+from tests.helios_home import SMALL, write_settings
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -74,9 +78,25 @@ def test_a_scheduler_that_goes_away_is_one_line_and_not_a_result(inputs):
             sweep_on(inputs, executor, progress=close)
 
 
-def test_an_address_without_a_scheduler_is_refused(inputs):
-    with (
-        pytest.raises(SettingsError, match=r"expected a Dask scheduler at tcp://127.0.0.1:9, found none"),
-        open_cluster("tcp://127.0.0.1:9", prepare=preparation(inputs), timeout_seconds=1),
-    ):
-        pass
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tls://127.0.0.1:9"])
+def test_an_address_without_a_scheduler_is_refused(address):
+    with pytest.raises(SettingsError, match=f"expected a Dask scheduler at {address}, found none"):
+        require_cluster(address, timeout_seconds=1)
+
+
+def test_a_worker_that_can_not_be_prepared_is_named():
+    def refuse():
+        raise SettingsError("worker: expected the same code")
+
+    with pytest.raises(SettingsError, match=r"cluster, tcp://10.0.0.6:1: worker: expected the same code"):
+        Preparation("p", refuse).setup(SimpleNamespace(address="tcp://10.0.0.6:1"))
+
+
+def test_a_command_asks_for_its_cluster_before_its_first_step(tmp_path):
+    write_settings(tmp_path / "helios.toml", SMALL)
+    settings = load_settings(tmp_path / "helios.toml", {})
+
+    with pytest.raises(SettingsError, match="expected a Dask scheduler"):
+        research.run(settings, research.EVERY_STEP, cluster="tls://127.0.0.1:9")
+
+    assert not settings.home.exists()

@@ -221,3 +221,38 @@ def test_a_server_that_is_not_there_is_named_without_its_password():
 
     assert "secret" not in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_rounds_on_record_get_the_trials_of_when_they_were_made(empty_database_url, folder):
+    newest = folder / "20261126000003_round_trials.sql"
+    content = newest.read_text()
+    newest.unlink()
+    migrate(empty_database_url, folder=folder)
+    with psycopg.connect(empty_database_url) as connection:
+        for key, first, last, recorded in (
+            ("a", "2024-01-01", "2024-07-01", "2025-01-01"),
+            ("a", "2024-02-01", "2024-03-01", "2025-01-01"),  # the same set in a fold
+            ("b", "2024-06-01", "2024-09-01", "2025-01-01"),
+            ("c", "2024-07-01", "2024-09-01", "2025-01-01"),  # on other bars
+            ("d", "2024-01-01", "2024-07-01", "2025-01-03"),  # later
+        ):
+            connection.execute(
+                "insert into ledger_entries (key, market_data, window_first, window_last, strategy_version,"
+                " instruments, costs,"
+                " vol_target, parameters, round, round_trips, blocks, recorded_at) values (repeat(%s, 64),"
+                " 'binance', %s, %s, 's', '{BTC}', '{}', 0.2, '{}', 'r', 1, decode(repeat('00', 384), 'hex'), %s)",
+                (key, first, last, recorded),
+            )
+        connection.execute(
+            "insert into sweep_rounds (round, market_data, instruments, window_first, window_last, grid, sets, passed,"
+            " distribution, input_version, created_at) values"
+            " ('r', 'binance', '{BTC}', '2024-01-01', '2024-07-01', '{}', 1, 0, '{}', 'v', '2025-01-02'),"
+            " ('forgotten', 'binance', '{ETH}', '2024-01-01', '2024-07-01', '{}', 5, 0, '{}', 'v', '2025-01-02')"
+        )
+
+    newest.write_text(content)
+    migrate(empty_database_url, folder=folder)
+
+    with psycopg.connect(empty_database_url) as connection:
+        rows = connection.execute("select round, trials from sweep_rounds").fetchall()
+    assert dict(rows) == {"r": 2, "forgotten": 5}

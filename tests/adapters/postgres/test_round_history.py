@@ -30,6 +30,7 @@ def sweep(name, **changes):
         grid={"values": {"entry_z": [1.0, 2.0]}, "next_round": PROPOSAL},
         sets=4,
         passed=2,
+        trials=6,
         best={"parameters": {"entry_z": 2.0}, "metrics": {"sharpe": 1.8, "proscore2": 44.0}},
         distribution={},
         input_version="v1",
@@ -45,6 +46,7 @@ def test_rounds_are_told_in_the_order_in_which_they_were_made(store, history):
 
     assert (first.name, second.name) == ("b", "a")
     assert (first.sets, first.pass_rate, first.best_sharpe, first.best_proscore2) == (4, 0.5, 1.8, 44.0)
+    assert (first.trials, second.trials) == (6, 6)
     assert (first.sampler, first.proposal) == ("grid", PROPOSAL)
     assert first.made_at < second.made_at
 

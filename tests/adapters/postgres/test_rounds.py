@@ -15,6 +15,7 @@ SWEEP = SweepRound(
     grid={"entry_z": {"values": [1.5, 2.0]}},
     sets=2,
     passed=1,
+    trials=7,
     best={"parameters": {"entry_z": 2.0}, "sharpe": 1.75},
     distribution={"sharpe": [0.1, 0.5, 1.75]},
     input_version="abc",
@@ -39,12 +40,19 @@ def test_a_repeated_round_replaces_its_results_and_leaves_others(store):
     store.replace_sweep(replace(SWEEP, round="other"))
     store.replace_sweep(SWEEP)
 
-    store.replace_sweep(replace(SWEEP, passed=0, best=None, input_version="def"))
+    store.replace_sweep(replace(SWEEP, passed=0, trials=9, best=None, input_version="def"))
 
     assert store.sweep("2024 first").best is None
     assert store.sweep("2024 first").input_version == "def"
     assert store.sweep("other").passed == 1
-    assert store.rounds() == ["2024 first", "other"]
+    assert store.sweep("2024 first").trials == 7
+
+
+def test_a_repeated_round_keeps_its_place_among_the_others(store):
+    for name in ("first", "second", "first"):
+        store.replace_sweep(replace(SWEEP, round=name))
+
+    assert store.rounds() == ["second", "first"]
 
 
 def test_walk_forward_and_backtest_reports_are_replaced_by_round(store):
@@ -59,8 +67,9 @@ def test_walk_forward_and_backtest_reports_are_replaced_by_round(store):
     assert store.backtest("another") is None
 
 
-def test_a_round_that_passed_more_sets_than_it_has_is_refused(store):
+@pytest.mark.parametrize("change", [{"passed": 3}, {"trials": 1}])
+def test_a_round_that_passed_more_sets_than_it_has_or_was_not_counted_is_refused(store, change):
     with pytest.raises(psycopg.errors.CheckViolation):
-        store.replace_sweep(replace(SWEEP, passed=3))
+        store.replace_sweep(replace(SWEEP, **change))
 
     assert store.rounds() == []

@@ -21,7 +21,8 @@ from helios_pipeline.reports.figures import (
 )
 from helios_pipeline.reports.figures.cells import EMPTY, ink_on, shade
 from helios_pipeline.reports.figures.performance import monthly_returns
-from helios_pipeline.sweep.grid import Grid, parameter_frame
+from helios_pipeline.sweep.grid import Grid
+from helios_pipeline.sweep.points import points_frame
 
 FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 GRID = Grid(
@@ -38,7 +39,7 @@ BEST = {"lookback_bars": 48, "entry_z": 2.0, "cooldown_bars": 0}
 
 @pytest.fixture
 def metrics():
-    points = parameter_frame(GRID.points())
+    points = points_frame(GRID.records())
     return points.with_columns(sharpe=pl.col("lookback_bars") / 48 - pl.col("entry_z"))
 
 
