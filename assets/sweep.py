@@ -45,7 +45,8 @@ def sweep_version(research: Research, plan: RoundPlan) -> str:
 
 def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
     """Summary to PostgreSQL, every set to the lake; the round's trials are in the ledger already."""
-    summary = {**result.summary(), "next_round": propose_next_grid(result).summary()}
+    proposal = propose_next_grid(result, purge_bars=research.settings.walk_forward.purge_bars)
+    summary = {**result.summary(), "next_round": proposal.summary()}
     RoundStore(research.database()).replace_sweep(
         SweepRound(
             round=plan.name,
