@@ -1,6 +1,9 @@
 """`helios rounds` and rounds out of a file, as a person runs them."""
 
+import re
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +13,7 @@ from helios_pipeline.core.errors import DataError, SettingsError
 from helios_pipeline.core.past_rounds import PastRound
 from helios_pipeline.core.records import Window
 from helios_pipeline.settings import load_settings
+from tests.generated_round import make_research
 from tests.helios_home import ROOT
 
 ROUND = """
@@ -98,3 +102,48 @@ def test_counts_for_a_round_that_the_lake_lacks_name_what_is_missing(tmp_path):
 
     with pytest.raises(DataError, match=r"expected the partition 2024-01_2024-03_0123abcd of sweep_results, found no"):
         _with_counts(settings, PAST, None, [("entry_z", 3)])
+
+
+SECTIONS = (
+    *("Gates", "Equity", "Parameters", "Luck", "Walk-forward", "Costs", "Round trips", "Second engine"),
+    *("Next round", "Rounds", "Inputs"),
+)
+PICTURES = (
+    *("Sharpe ratio by parameter", "Sharpe ratio along each parameter through the best set", "Heat map of the Sharpe"),
+    *("Heat maps of the Sharpe ratio for every pair of parameters", "Distribution of the Sharpe ratio over all sets"),
+    *("Sharpe ratio in and out of sample per fold", "Sets, pass rate, ProScore2 and Sharpe of the best, per round"),
+)
+
+
+def test_a_round_leads_to_a_file_that_is_edited_sampled_judged_and_reported(
+    run_here, database, lend_passwords, monkeypatch, tmp_path
+):
+    for name in ("DAGSTER_HOME", "DAGSTER_POSTGRES_URL"):
+        monkeypatch.setenv(name, "")  # which the commands set; afterwards they are as they were
+    make_research(tmp_path, **{"walk_forward.out_of_sample_days": 5})
+    lend_passwords(tmp_path / "home")
+    helios = partial(run_here, folder=tmp_path, HELIOS_DATABASE_URL=database.urls.owner)
+    path = tmp_path / "next.toml"
+
+    swept, written = helios("sweep"), helios("rounds", "write", "next.toml", "--values", "entry_z=4")
+    again = helios("rounds", "write", "next.toml")
+    proposed = path.read_text()
+    path.write_text(proposed.replace('sampler = "grid"', 'sampler = "sobol"').replace("sets = 2000", "sets = 24"))
+    sampled = helios("sweep", "--grid", "next.toml")
+    judged = helios("walk-forward", "--grid", "next.toml")
+    compared = helios("backtest", "--grid", "next.toml")
+    decided = helios("promote", "--grid", "next.toml")
+    listed, report = helios("rounds"), helios("report", "round")
+
+    for outcome in (swept, written, sampled, judged, compared, decided, listed, report):
+        assert (outcome.code, outcome.err) == (0, "")
+    assert (again.code, "--force" in again.err) == (2, True)
+    assert re.search(r"entry_z = \[([0-9.]+, ){3}[0-9.]+\]", proposed)
+    assert "24, of which" in sampled.out
+    assert re.search("All folds: out-of-sample Sharpe .* of folds positive", judged.out)
+    assert "noise would score" in judged.out
+    assert re.search(r"[0-9,]+ +equal +[0-9.]+ +[0-9,]+ *$", compared.out, re.M)
+    assert re.findall("  (grid|sobol) +([0-9]+) ", listed.out) == [("grid", "16"), ("sobol", "24")]
+    page = Path(report.out.strip()).read_text()
+    assert [title for title in SECTIONS if f">{title}</h2>" not in page] == []
+    assert [alt for alt in PICTURES if f'aria-label="{alt}' not in page] == []
