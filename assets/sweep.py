@@ -55,7 +55,8 @@ def sweep_version(research: Research, plan: RoundPlan) -> str:
 
 def store_round(research: Research, plan: RoundPlan, result: RoundResult, version: str) -> dict[str, Any]:
     """Summary to PostgreSQL, every set to the lake; the round's trials are in the ledger already."""
-    summary = {**result.summary(), "next_round": propose_next_grid(result).summary()}
+    proposal = propose_next_grid(result, purge_bars=research.settings.walk_forward.purge_bars)
+    summary = {**result.summary(), "next_round": proposal.summary()}
     record_summary(research, plan, summary, version)
     research.lake.replace_streamed(
         "sweep_results", plan.name, _portions(result), version=version, facts={**summary, "best_row": result.best}

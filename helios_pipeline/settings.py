@@ -95,6 +95,14 @@ def _acceptable_check(value: str) -> str:
 Month = Annotated[str, AfterValidator(_month)]
 BaseUrl = Annotated[str, AfterValidator(_base_url)]
 PublicKeyText = Annotated[str, AfterValidator(_public_key)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""One that every generator takes: Optuna's is the one with the fewest."""
+
+MOST_BARS = 1_000_000
+"""Of a parameter: 28 years of 15-minute bars, and far from where 64 bits end."""
+
+MOST_SETS = 10_000_000
+"""Of a sampled round: more than memory holds would be drawn for hours before it said so."""
 
 
 class ResearchSection(Section):
@@ -230,12 +238,12 @@ class LimitsSection(Section):
 class GridSection(Section):
     """The values of each parameter; a round is their product."""
 
-    lookback_bars: Annotated[tuple[Annotated[int, Field(ge=2)], ...], Field(min_length=1)]
+    lookback_bars: Annotated[tuple[Annotated[int, Field(ge=2, le=MOST_BARS)], ...], Field(min_length=1)]
     funding_weight: Annotated[tuple[float, ...], Field(min_length=1)]
     entry_z: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=1)]
     exit_z: Annotated[tuple[float, ...], Field(min_length=1)]
-    max_holding_bars: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-    cooldown_bars: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
+    max_holding_bars: Annotated[tuple[Annotated[int, Field(ge=1, le=MOST_BARS)], ...], Field(min_length=1)]
+    cooldown_bars: Annotated[tuple[Annotated[int, Field(ge=0, le=MOST_BARS)], ...], Field(min_length=1)]
     stop_atr: Annotated[tuple[Annotated[float, Field(ge=0)], ...], Field(min_length=1)]
 
 
@@ -243,8 +251,8 @@ class SearchSection(Section):
     """How a round chooses its sets from the region that the grid spans."""
 
     sampler: Literal["grid", "random", "sobol", "optuna"]
-    sets: Annotated[int, Field(ge=1)]
-    seed: Annotated[int, Field(ge=0)]
+    sets: Annotated[int, Field(ge=1, le=MOST_SETS)]
+    seed: Seed
 
 
 class ConstraintsSection(Section):
@@ -276,7 +284,7 @@ class BiasSection(Section):
     late_bars: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
     shuffles: Annotated[int, Field(ge=1)]
     shuffled_sets: Annotated[int, Field(ge=2)]
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
 
 
 class GatesSection(Section):
@@ -298,7 +306,7 @@ class StatisticsSection(Section):
     draws: Annotated[int, Field(ge=100)]
     clustered_sets: Annotated[int, Field(ge=4)]
     cluster_starts: Annotated[int, Field(ge=1)]
-    seed: int
+    seed: Seed
 
 
 class HoldoutSection(Section):
@@ -308,7 +316,7 @@ class HoldoutSection(Section):
     significance: Annotated[float, Field(gt=0, lt=1)]
     bootstrap_block_days: Annotated[int, Field(ge=1)]
     bootstrap_draws: Annotated[int, Field(ge=100)]
-    seed: int
+    seed: Seed
 
 
 class PromotionSection(Section):
@@ -348,7 +356,7 @@ class SimulatedInstrumentSection(Section):
 class SimulatedMarketSection(Section):
     """The market of `helios demo` and `helios simulate`."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     edge: Annotated[float, Field(ge=0)]
     edge_half_life: Annotated[float, Field(ge=30, le=14_400)]
     planted_sharpe: float

@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Check what a result rests on.")
 
-ROWS_SHOWN = 16
+ROWS_SHOWN = 24
+"""Of a check's evidence. `costs` with the shipped factors has 20 rows, and its verdict rests on the last ones."""
+
 FORMS = {
     "net_return": "+.1%",
     "max_drawdown": ".1%",
     "win_rate": ".0%",
     "sharpe": ".2f",
     "best_sharpe": ".2f",
+    "noise_would_score": ".2f",
     "deflated_sharpe": ".3f",
     "round_trips": ",.0f",
     "factor": "g",
@@ -98,6 +101,8 @@ def _show_rows(name: str, rows: list[dict[str, Any]]) -> None:
     for row in rows[:ROWS_SHOWN]:
         shown.add_row(*(_cell(column, value) for column, value in row.items()))
     out.print(shown)
+    if len(rows) > ROWS_SHOWN:
+        out.print(f"{len(rows) - ROWS_SHOWN} more rows are left out; the check in `helios dagster` lists them.")
 
 
 def _cell(column: str, value: Any) -> str:  # noqa: ANN401 - a cell of any column

@@ -1,5 +1,6 @@
 """What the terminal shows of data, rounds and decisions."""
 
+import json
 from datetime import datetime
 from typing import Any
 
@@ -13,11 +14,17 @@ from helios_pipeline.adapters.postgres.promotions import StoredDecision
 from helios_pipeline.cli.terminal import out, table
 from helios_pipeline.core.calendar import months_between
 from helios_pipeline.core.keys import PIPELINE_NETWORK
+from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
-from helios_pipeline.reports.luck import beside_luck
+from helios_pipeline.reports.luck import beside_luck, luck_sharpe
 
 GAPS_SHOWN = 12
+FOLD_COLUMNS = (
+    *("fold", "judged from", "to", "passed", "Sharpe in sample", "noise would score", "Sharpe out of sample"),
+    *("retention", "efficiency", "net return", "round trips"),
+)
+"""Of walk-forward: what in-sample bars chose, then what that earned on the bars that judge it."""
 
 
 def show_data(research: Research) -> None:
@@ -83,6 +90,74 @@ def show_round(research: Research, plan: RoundPlan) -> None:
     out.print(shown)
 
 
+def show_walk_forward(research: Research, plan: RoundPlan) -> None:
+    """What walk-forward found: fold by fold, all folds together, and how steady their choices are."""
+    facts: dict[str, Any] = research.lake.facts_named("walk_forward_report", plan.name)
+    folds = table("Folds", *FOLD_COLUMNS)
+    for row in facts["folds"]:
+        in_sample, judged = _window(row, "in_sample"), _window(row, "out_of_sample")
+        trials, days = count_trials(research, plan, in_sample), (in_sample.last - in_sample.first).days
+        folds.add_row(
+            f"{row['fold']}",
+            f"{judged.first:%Y-%m-%d}",
+            f"{judged.last:%Y-%m-%d}",
+            f"{row['in_sample_passed']:,}",
+            _figure(row["in_sample_sharpe"], ".2f"),
+            f"{luck_sharpe(trials, days):.2f}",
+            _figure(row["out_of_sample_sharpe"], ".2f"),
+            _figure(row["retention"], ".2f"),
+            _figure(row["efficiency"], ".2f"),
+            f"{row['out_of_sample_net_return']:+.1%}",
+            f"{row['round_trips']:,}",
+        )
+    out.print(folds)
+    summary = facts["summary"]
+    out.print(
+        f"All folds: out-of-sample Sharpe {_figure(summary['out_of_sample_sharpe'], '.2f')}, "
+        f"retention {_figure(summary['retention'], '.2f')}, efficiency {_figure(facts['efficiency'], '.2f')}, "
+        f"{summary['round_trips']:,} round trips, {_figure(summary['positive_fraction'], '.0%')} of folds positive.",
+        highlight=False,
+    )
+    _show_stability(facts["stability"])
+
+
+def _window(fold: dict[str, Any], part: str) -> Window:
+    first, last = (datetime.fromisoformat(fold[f"{part}_{end}"]) for end in ("first", "last"))
+    return Window(first=first, last=last)
+
+
+def _show_stability(rows: list[dict[str, Any]]) -> None:
+    shown = table("Choices", "parameter", "chosen most often", "by folds", "values chosen", "of", "stability")
+    for row in rows:
+        shown.add_row(
+            row["parameter"],
+            _figure(row["most_often"], "g"),
+            _figure(row["share"], ".0%"),
+            f"{row['chosen']}",
+            f"{row['values']}",
+            _figure(row["stability"], ".2f"),
+        )
+    if rows:
+        out.print(shown)
+        out.print("Stability: 1 where no fold chose another value, 0 as by chance.", highlight=False)
+
+
+def show_agreement(research: Research, plan: RoundPlan) -> None:
+    """Whether NautilusTrader did what the kernel did, finalist by finalist."""
+    facts: dict[str, Any] = research.lake.facts_named("backtest_report", plan.name)
+    shown = table("Finalists in NautilusTrader", "parameters", "fills", "agreement", "seconds", "MB")
+    for row in facts["finalists"]:
+        parameters = ", ".join(f"{name} {value:g}" for name, value in json.loads(row["parameters"]).items())
+        shown.add_row(
+            parameters,
+            f"{row['fills']:,}",
+            row["difference"] or "equal",
+            f"{row['nautilus_seconds']:.1f}",
+            f"{row['peak_mb']:,}",
+        )
+    out.print(shown)
+
+
 def show_decision(research: Research, stored: StoredDecision) -> None:
     """Every gate with value and threshold, and the outcome in words."""
     report: Any = stored.decision.gates
@@ -107,11 +182,12 @@ def show_report(research: Research, plan: RoundPlan) -> None:
 
 
 def _metrics(metrics: dict[str, Any], sharpe: str) -> str:
-    def figure(name: str, form: str) -> str:
-        return "none" if metrics[name] is None else format(metrics[name], form)
-
     return (
-        f"Sharpe {sharpe}, net return {figure('net_return', '+.1%')}, "
-        f"max drawdown {figure('max_drawdown', '.1%')}, {figure('round_trips', ',')} round trips, "
-        f"win rate {figure('win_rate', '.0%')}, ProScore2 {figure('proscore2', '.1f')}"
+        f"Sharpe {sharpe}, net return {_figure(metrics['net_return'], '+.1%')}, "
+        f"max drawdown {_figure(metrics['max_drawdown'], '.1%')}, {_figure(metrics['round_trips'], ',')} round trips, "
+        f"win rate {_figure(metrics['win_rate'], '.0%')}, ProScore2 {_figure(metrics['proscore2'], '.1f')}"
     )
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "none" if value is None else format(value, form)

@@ -215,8 +215,19 @@ def _say(step: str, made: int, unchanged: int, seconds: float) -> None:
 def _conclude(given: "Research", steps: Sequence[str], current_decision: Any) -> bool:  # noqa: ANN401
     """Show what the steps came to; returns whether they ended in a promotion."""
     from assets.rounds import plan_round
-    from helios_pipeline.cli.report import show_data, show_decision, show_report, show_round
+    from helios_pipeline.cli.report import (
+        show_agreement,
+        show_data,
+        show_decision,
+        show_report,
+        show_round,
+        show_walk_forward,
+    )
 
+    # Of the whole job the gates say what these two found.
+    alone = {"walk_forward_report": show_walk_forward, "backtest_report": show_agreement}
+    if len(steps) == 1 and steps[0] in alone:
+        alone[steps[0]](given, plan_round(given))
     if "bars_15m" in steps:
         show_data(given)
     if not {"sweep_results", "promoted_parameters"} & set(steps):

@@ -1,5 +1,6 @@
 """`helios rounds`: what each round of a search found, and the round that it proposes next."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ app = typer.Typer(help="The rounds of the search: what each found, and what it p
 
 Name = Annotated[str | None, typer.Argument(help="A round, as `helios rounds` lists it. Default: the newest.")]
 NAMED = "Give a name that `helios rounds` lists."
+COUNT = re.compile("([a-z_]+)=([0-9]{1,3})")
 
 
 @app.callback(invoke_without_command=True)
@@ -75,12 +77,13 @@ def show(name: Name = None) -> None:
 
 @app.command(epilog="Example:  helios rounds write next.toml --values entry_z=9 --values cooldown_bars=1")
 def write(
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; what is there is replaced.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to.")],
     name: Name = None,
     values: Annotated[
         list[str] | None,
         typer.Option(metavar="PARAMETER=COUNT", help="How many values a parameter gets; 1 keeps the best set's."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write the proposed round to a file that you edit and run with `helios sweep --grid FILE`."""
     from helios_pipeline.sweep.proposal import proposal_text
@@ -95,9 +98,27 @@ def write(
     proposal = _proposal(settings, past)
     if values:
         proposal = _with_counts(settings, past, proposal, [_count(text) for text in values])
-    path.write_text(proposal_text(proposal), encoding="utf-8")
+    _write(path, proposal_text(proposal), force=force)
     out.print(f"{path}: {proposal.sets:,} sets. Edit it, then: helios sweep --grid {path}", highlight=False)
     out.print(_price(settings, past, proposal.sets), highlight=False, soft_wrap=True)
+
+
+def _write(path: Path, text: str, *, force: bool) -> None:
+    # What is no file is not replaced either way, and says itself what it is.
+    mode = "w" if force or path.is_dir() else "x"
+    try:
+        with path.open(mode, encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise SettingsError(
+            f"rounds write: expected no file at {path}, found one, which may have been edited. Name another file, or "
+            "pass --force to replace it."
+        ) from None
+    except OSError as error:
+        raise SettingsError(
+            f"rounds write: expected a place for a file at {path}, found: {error.strerror}. Name a file in a folder "
+            "that exists and can be written to."
+        ) from None
 
 
 def _past_rounds(settings: Settings) -> list[PastRound]:
@@ -148,17 +169,19 @@ def _with_counts(
     from helios_pipeline.sweep.rounds import RoundResult
 
     lake = Lake(str(settings.lake_folder(past.market_data)))
+    # The frame first: where the lake lacks the round there are no facts either, and only the frame's absence is said.
+    metrics = lake.read_named("sweep_results", past.name).drop("blocks")
     facts: dict[str, Any] = lake.facts_named("sweep_results", past.name)
     result = RoundResult(
         name=past.name,
         grid=Grid.from_values(past.grid),
         window=past.window,
         constraints=Constraints(**facts["constraints"]),
-        metrics=lake.read_named("sweep_results", past.name).drop("blocks"),
+        metrics=metrics,
         blocks=np.empty((0, 0, 3)),
         best=facts["best_row"],
     )
-    found = propose_next_grid(result, dict(counts))
+    found = propose_next_grid(result, dict(counts), purge_bars=settings.walk_forward.purge_bars)
     if isinstance(found, NoNextGrid):
         raise SettingsError(f"rounds write: expected a proposal, found none: {found.reason}.")
     axes = {axis.parameter: axis.reason for axis in found.axes}
@@ -166,10 +189,12 @@ def _with_counts(
 
 
 def _count(text: str) -> tuple[str, int]:
-    parameter, _, count = text.partition("=")
-    if not count.isdigit():
-        raise SettingsError(f"--values: expected PARAMETER=COUNT such as entry_z=6, found {text}.")
-    return parameter, int(count)
+    given = COUNT.fullmatch(text)
+    if given is None:
+        raise SettingsError(
+            f"--values: expected PARAMETER=COUNT such as entry_z=6, with a count of three digits at most, found {text}."
+        )
+    return given[1], int(given[2])
 
 
 def _price(settings: Settings, past: PastRound, sets: int) -> str:

@@ -1,7 +1,7 @@
 """The next round's grid, from the in-sample region that survived this one."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import ceil
 from typing import Any
 
@@ -69,16 +69,20 @@ class NoNextGrid:
         return {"grid": None, "reason": self.reason, "axes": []}
 
 
-def propose_next_grid(result: RoundResult, counts: Mapping[str, int] | None = None) -> NextGrid | NoNextGrid:
+def propose_next_grid(
+    result: RoundResult, counts: Mapping[str, int] | None = None, *, purge_bars: int
+) -> NextGrid | NoNextGrid:
     """Narrow a round's grid to where its sets survived in sample.
 
     Survivors are the passing sets, or below 5 % of them the top decile by ProScore2; a set that lost money after
     costs never survives. Each parameter's values are spread from half a step below to half a step above the middle
-    80 % of the survivors and the best set; where the best set stands on the edge, one step beyond it.
+    80 % of the survivors and the best set; where the best set stands on the edge, one step beyond it. No
+    position is proposed that could be held across walk-forward's purge.
 
     Args:
         result: a judged round; only its in-sample metrics are read.
         counts: how many values a parameter gets; as many as before where it is not named. 1 keeps the best set's.
+        purge_bars: between the bars that choose and those that judge: the longest `max_holding_bars` that is allowed.
 
     Raises:
         SettingsError: a count is of no parameter or below 1.
@@ -89,17 +93,19 @@ def propose_next_grid(result: RoundResult, counts: Mapping[str, int] | None = No
         return NoNextGrid(reason=reason)
     positions = positions_of(result.grid, result.metrics)
     edges = edges_of(result.grid, result.metrics.row(result.best, named=True))
+    ceilings = {"max_holding_bars": purge_bars}
     axes = []
     for column, name in enumerate(PARAMETER_NAMES):
         values = getattr(result.grid, name)
         at = positions[rows, column]
         low, high = _bounds(at, float(positions[result.best, column]))
         if wanted[name] == 1:
-            after: tuple[int | float, ...] = (result.metrics[name][result.best],)
+            spread: tuple[int | float, ...] = (result.metrics[name][result.best],)
         else:
-            after = _narrow(name, values, wanted[name], low=low, high=high, beyond=edges.get(name))
-        found = (_value(values, low), _value(values, high))
-        axes.append(_change(name, values, after, found=found, beyond=edges.get(name)))
+            spread = _narrow(name, values, wanted[name], low=low, high=high, beyond=edges.get(name))
+        after = _within(spread, wanted[name], ceilings.get(name))
+        change = _change(name, values, after, found=(_value(values, low), _value(values, high)), beyond=edges.get(name))
+        axes.append(change if after == spread else _purged(change, purge_bars))
     grid = Grid.from_values({axis.parameter: axis.after for axis in axes})
     if grid == result.grid:
         return NoNextGrid(reason=f"{reason}, but they span the whole grid: nothing is left to narrow")
@@ -166,6 +172,13 @@ def _narrow(
     return tuple(sorted({round(float(value)) if whole else round(float(value), DECIMALS) for value in spread}))
 
 
+def _within(spread: tuple[int | float, ...], count: int, ceiling: int | None) -> tuple[int | float, ...]:
+    """The values, spread anew between the first and the ceiling where the last lies beyond it."""
+    if ceiling is None or spread[-1] <= ceiling:
+        return spread
+    return tuple(sorted({round(float(value)) for value in np.linspace(min(spread[0], ceiling), ceiling, count)}))
+
+
 def _below(name: str, values: tuple[float, ...]) -> float:
     beyond = 2 * values[0] - values[1]
     if name == "entry_z":
@@ -188,3 +201,9 @@ def _change(
     if after == before:
         reason += "; unchanged"
     return AxisChange(parameter=name, before=before, after=after, step=step, reason=reason)
+
+
+def _purged(change: AxisChange, purge_bars: int) -> AxisChange:
+    return replace(
+        change, reason=f"{change.reason}; none above {purge_bars}, which is walk_forward.purge_bars in helios.toml"
+    )

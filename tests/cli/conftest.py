@@ -1,14 +1,18 @@
 """Homes in which the command runs, real or simulated history, and the command inside the tests' own process."""
 
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
+from helios_pipeline.adapters.postgres.connection import Database
+from helios_pipeline.adapters.postgres.embedded import EmbeddedServer
 from helios_pipeline.cli import main
 from tests.helios_home import BTC, ETH, SOL, HeliosHome, Outcome, copy_archive, new_home, write_simulated_archive
 from tests.served_dagster import NO_DAILY_REFRESH, ServedDagster, served
@@ -64,6 +68,20 @@ def run_here(
         return Outcome(code=code or 0, out=said.out, err=said.err)
 
     return run
+
+
+@pytest.fixture
+def lend_passwords(database: Database, postgres_server: EmbeddedServer) -> Callable[[Path], None]:
+    """Gives a home what it needs to use the test's own database as HELIOS_DATABASE_URL."""
+
+    def lend(home: Path) -> None:
+        passwords = json.loads((postgres_server.places.folder / "roles.json").read_text())["embedded"]
+        server = urlsplit(database.urls.owner)
+        roles = home / "postgres" / "roles.json"
+        roles.parent.mkdir(parents=True)
+        roles.write_text(json.dumps({f"{server.hostname}:{server.port}": passwords}))
+
+    return lend
 
 
 NOBODY = "http://127.0.0.1:9"

@@ -10,7 +10,7 @@ from helios_pipeline.cli.commands import app
 from tests.helios_home import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-CODE = re.compile(r"`(?:[A-Z_]+=\S+ )*helios ([^`\n]+)`|^ +(?:[A-Z_]+=\S+ |\S*\$ )*helios ([^\n]+)$", re.MULTILINE)
+CODE = re.compile(r"`(?:[A-Z_]+=\S+ )*helios ([^`\n]+)`|^ *(?:[A-Z_]+=\S+ |\S*\$ )*helios ([^\n]+)$", re.MULTILINE)
 """A command line among words, or on a line of its own."""
 
 NAMES = ("keys new",)
@@ -43,6 +43,7 @@ def test_the_documentation_shows_commands():
     assert len(LINES) > 40
     assert ("live.md", "halt 'a drill'") in LINES
     assert ("live.md", "flatten why") in LINES
+    assert ("search.md", "research --grid next.toml") in LINES
 
 
 @pytest.mark.parametrize(("page", "line"), LINES)

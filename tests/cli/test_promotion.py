@@ -1,12 +1,10 @@
 """From the demo's champion to promotion, approval and rollback, and what of it is refused."""
 
-import json
 import re
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -108,13 +106,9 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path, demo, database, postgres_server, run_here):
+def desk(tmp_path, demo, database, lend_passwords, run_here):
     made = Desk(tmp_path, demo, database, run_here)
-    passwords = json.loads((postgres_server.places.folder / "roles.json").read_text())["embedded"]
-    server = urlsplit(database.urls.owner)
-    roles = made.home / "postgres" / "roles.json"
-    roles.parent.mkdir()
-    roles.write_text(json.dumps({f"{server.hostname}:{server.port}": passwords}))
+    lend_passwords(made.home)
     return made
 
 

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -26,6 +27,7 @@ GRID = Grid(
     cooldown_bars=(0, 8),
     stop_atr=(0.0, 2.0, 4.0),
 )
+PURGE_BARS = 480
 
 
 def judged(sharpe_of, grid=GRID):
@@ -53,13 +55,17 @@ def judged(sharpe_of, grid=GRID):
     )
 
 
+def propose(result, counts=None):
+    return propose_next_grid(result, counts, purge_bars=PURGE_BARS)
+
+
 def around(point):
     """Best at 192 bars and an entry at 2, with a stop of 4 ATRs."""
     return 3.0 - 2 * abs(point.entry_z - 2.0) - abs(math.log2(point.lookback_bars / 192)) - (4.0 - point.stop_atr) / 8
 
 
 def test_the_next_grid_closes_in_on_the_passing_sets():
-    proposal = propose_next_grid(judged(around))
+    proposal = propose(judged(around))
 
     assert isinstance(proposal, NextGrid)
     # Half a step below 96 to half a step above 384, and the same around 1.5 to 2.5, along the axes' own steps.
@@ -70,7 +76,7 @@ def test_the_next_grid_closes_in_on_the_passing_sets():
 
 
 def test_each_axis_records_its_bounds_step_and_reason():
-    proposal = propose_next_grid(judged(around))
+    proposal = propose(judged(around))
 
     assert [axis.parameter for axis in proposal.axes] == list(PARAMETER_NAMES)
     entry = next(axis for axis in proposal.axes if axis.parameter == "entry_z")
@@ -83,7 +89,7 @@ def test_each_axis_records_its_bounds_step_and_reason():
 def test_with_few_passing_sets_the_top_decile_stands_in():
     result = judged(lambda point: around(point) - 1.3)
 
-    proposal = propose_next_grid(result)
+    proposal = propose(result)
 
     assert 0 < result.pass_rate < 0.05
     assert proposal.reason.startswith(f"only {result.passed} of 300 sets")
@@ -91,19 +97,19 @@ def test_with_few_passing_sets_the_top_decile_stands_in():
 
 
 def test_a_round_in_which_nothing_makes_money_ends_the_search():
-    proposal = propose_next_grid(judged(lambda point: around(point) - 9.0))
+    proposal = propose(judged(lambda point: around(point) - 9.0))
 
     assert proposal == NoNextGrid(reason="none of 300 sets made money after costs: the search stops here")
 
 
 def test_a_losing_set_never_holds_the_region_open():
-    only_one_earns = propose_next_grid(judged(lambda point: 1.0 if point == GRID.points()[140] else -1.0))
+    only_one_earns = propose(judged(lambda point: 1.0 if point == GRID.points()[140] else -1.0))
 
     assert "the 1 profitable sets" in only_one_earns.reason
 
 
 def test_a_best_set_on_the_edge_moves_the_grid_one_step_beyond_it():
-    proposal = propose_next_grid(judged(lambda point: 1.0 + point.entry_z))
+    proposal = propose(judged(lambda point: 1.0 + point.entry_z))
 
     entry = next(axis for axis in proposal.axes if axis.parameter == "entry_z")
     assert entry.after[-1] == 3.5
@@ -111,8 +117,8 @@ def test_a_best_set_on_the_edge_moves_the_grid_one_step_beyond_it():
 
 
 def test_no_stop_is_not_a_near_stop():
-    without = propose_next_grid(judged(lambda point: around(point) + (5.0 if point.stop_atr == 0 else -3.0)))
-    either = propose_next_grid(judged(lambda point: 2.0 - abs(point.entry_z - 2.0)))
+    without = propose(judged(lambda point: around(point) + (5.0 if point.stop_atr == 0 else -3.0)))
+    either = propose(judged(lambda point: 2.0 - abs(point.entry_z - 2.0)))
 
     assert without.grid.stop_atr == (0.0,)
     assert either.grid.stop_atr == (0.0, 2.0, 4.0)
@@ -121,7 +127,7 @@ def test_no_stop_is_not_a_near_stop():
 def test_survivors_everywhere_leave_nothing_to_narrow():
     one = Grid.from_values({name: values[:1] for name, values in GRID.as_values().items()})
 
-    proposal = propose_next_grid(judged(lambda point: 2.0, grid=one))
+    proposal = propose(judged(lambda point: 2.0, grid=one))
 
     assert proposal == NoNextGrid(
         reason="1 of 1 sets (100.0%) passed, but they span the whole grid: nothing is left to narrow"
@@ -132,7 +138,7 @@ def test_survivors_everywhere_leave_nothing_to_narrow():
 def test_a_proposal_never_grows_and_stays_within_one_step_of_the_grid(sharpes):
     values = iter(sharpes)
 
-    proposal = propose_next_grid(judged(lambda point: next(values)))
+    proposal = propose(judged(lambda point: next(values)))
 
     if isinstance(proposal, NextGrid):
         assert proposal.grid.size <= GRID.size + GRID.combinations_left_out
@@ -143,7 +149,7 @@ def test_a_proposal_never_grows_and_stays_within_one_step_of_the_grid(sharpes):
 
 
 def test_a_parameter_gets_as_many_values_as_asked_for():
-    proposal = propose_next_grid(judged(around), {"entry_z": 9, "lookback_bars": 1, "stop_atr": 4})
+    proposal = propose(judged(around), {"entry_z": 9, "lookback_bars": 1, "stop_atr": 4})
 
     assert isinstance(proposal, NextGrid)
     assert proposal.grid.entry_z == tuple(1.25 + k * 1.5 / 8 for k in range(9))
@@ -158,4 +164,20 @@ def test_a_parameter_gets_as_many_values_as_asked_for():
 )
 def test_counts_of_no_parameter_or_no_value_are_refused(counts, said):
     with pytest.raises(SettingsError, match=said):
-        propose_next_grid(judged(around), counts)
+        propose(judged(around), counts)
+
+
+def test_no_holding_time_is_proposed_that_the_purge_does_not_keep_apart():
+    grid = replace(GRID, entry_z=(2.0,), max_holding_bars=(96, 192, 480))
+    longest_is_best = judged(lambda point: 1.0 + point.max_holding_bars / 96, grid=grid)
+
+    proposal = propose(longest_is_best)
+    more = propose(longest_is_best, {"max_holding_bars": 6})
+
+    holding = next(axis for axis in proposal.axes if axis.parameter == "max_holding_bars")
+    assert (holding.before, holding.after) == ((96, 192, 480), (96, 288, 480))
+    assert holding.reason.endswith(
+        "the best set on the highest value; none above 480, which is walk_forward.purge_bars in helios.toml"
+    )
+    assert len(more.grid.max_holding_bars) == 6
+    assert more.grid.max_holding_bars[-1] == 480

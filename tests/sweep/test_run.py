@@ -125,7 +125,7 @@ def test_a_measured_round_is_judged_counted_and_narrowed(inputs, here):
     constraints = Constraints(min_round_trips=20, max_drawdown_fraction=0.2, min_sharpe=1.5, min_win_rate=0.3)
 
     result = judge_round("round-1", here, grid=GRID, window=window, constraints=constraints)
-    proposal = propose_next_grid(result)
+    proposal = propose_next_grid(result, purge_bars=max(GRID.max_holding_bars))
 
     assert result.candidate is not None
     assert result.metrics["proscore2"].max() == result.metrics["proscore2"][result.best] > 0
