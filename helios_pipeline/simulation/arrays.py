@@ -51,10 +51,16 @@ POSITION = np.dtype(
         ("enter_from", np.int64),
         ("fees", np.int64),
         ("funding", np.int64),
+        ("due", np.int64),
+        ("decided", np.int64),
+        ("exit_ticks", np.int64),
     ]
 )
 """One market's position: signed side, lots, quanta per tick of price, entry, stop trigger (0: none), why it is being
-left (a reason, 0: it is not), first boundary that may decide an entry, what it has cost and received."""
+left (a reason, 0: it is not), first boundary that may decide an entry, what it has cost and received.
+
+Where slots are passed over, what will be is known beforehand: the slot in which the market is `due` to enter or to
+leave, the boundary that decides the exit, and its price."""
 
 ACCOUNT = np.dtype(
     [

@@ -14,7 +14,7 @@ from helios_pipeline.simulation.costs import CostUnits
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.machine import run_set
 from helios_pipeline.simulation.record import Simulation, events_of, make_simulation
-from helios_pipeline.simulation.skipping import run_alone
+from helios_pipeline.simulation.skipping import run_skipping
 from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
 from helios_pipeline.simulation.summary import BLOCKS, COUNTS, METRICS, summarise
 from helios_pipeline.strategy.allocation import Limits
@@ -65,16 +65,13 @@ def evaluate(inputs: SimulationInputs, records: Records, *, start: int, stop: in
     blocks = np.zeros((len(records), BLOCKS, 3))
     book = new_book(len(inputs.instruments), span.days, 0)
     scores = PriceScores(inputs, start, stop)
-    skips = price_skips(inputs.slots, span.first_day_slot, span.slots_per_day) if len(inputs.instruments) == 1 else None
+    skips = price_skips(inputs.slots, span.first_day_slot, span.slots_per_day)
     costs, limits = inputs.cost_units, inputs.compiled_limits
     for chosen in _rows_by_signal(records):
         lookback, weight = records["lookback_bars"][chosen[0]], records["funding_weight"][chosen[0]]
         market = scores.market(int(lookback))
-        if skips is None:
-            _run_sets(market, span, records, chosen, costs, limits, book, rows, blocks)
-        else:
-            fill_scores(skips, market, float(weight), start, stop)
-            _run_sets_alone(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
+        fill_scores(skips, market, float(weight), start, stop)
+        _run_sets_skipping(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
     return Evaluation(rows=rows, blocks=blocks)
 
 
@@ -178,7 +175,7 @@ def _score_slots(scores: Floats, bars: ScoredBars, lookback: int) -> None:
 
 
 @compiled
-def _run_sets_alone(  # noqa: PLR0913 - one compiled call per signal, so that no Python runs between sets
+def _run_sets_skipping(  # noqa: PLR0913 - one compiled call per signal, so that no Python runs between sets
     market: Market,
     skips: Skips,
     span: Span,
@@ -195,7 +192,7 @@ def _run_sets_alone(  # noqa: PLR0913 - one compiled call per signal, so that no
         point = points[k]
         rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
         run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
-        run_alone(run, skips)
+        run_skipping(run, skips)
         summarise(span, book, rows[k], blocks[k])
 
 

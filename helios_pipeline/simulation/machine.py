@@ -381,13 +381,19 @@ def watch_bar(run: Run, i: int) -> None:
     account.slots_in_position += 1
     if is_stop_touched(slots, positions, i):
         stop_in_bar(run, i)
-    equity = account.cash
+    mark_extreme(account, float(account.cash + unrealised_at_worst(slots, positions, i)))
+
+
+@inlined
+def unrealised_at_worst(slots: Records, positions: Records, i: int) -> int:
+    """Profit of the open positions at the extremes of bar i that are against them."""
+    profit = 0
     for m in range(len(positions)):
         position, slot = positions[m], slots[i, m]
         if position.side != 0:
             extreme = bar_low(slot) if position.side > 0 else bar_high(slot)
-            equity += position.side * (extreme - position.entry_ticks) * position.value
-    mark_extreme(account, float(equity))
+            profit += position.side * (extreme - position.entry_ticks) * position.value
+    return profit
 
 
 @inlined
