@@ -62,6 +62,7 @@ def sweep_round(research):
     found = run_sweep(inputs, plan.grid, start=inputs.first_slot, stop=len(inputs.opened_at), workers=HERE)
     result = judge_round(plan.name, found, grid=plan.grid, window=plan.window, constraints=plan.constraints)
     frame = result.metrics.with_columns(block_column(result.blocks))
-    facts = {**result.summary(), "next_round": propose_next_grid(result).summary(), "best_row": result.best}
+    proposal = propose_next_grid(result, purge_bars=research.settings.walk_forward.purge_bars)
+    facts = {**result.summary(), "next_round": proposal.summary(), "best_row": result.best}
     research.lake.replace_named("sweep_results", plan.name, frame, version=sweep_version(research, plan), facts=facts)
     return result

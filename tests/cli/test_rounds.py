@@ -40,6 +40,7 @@ PAST = PastRound(
     sampler="grid",
     sets=16,
     passed=0,
+    trials=16,
     best_parameters={},
     best_sharpe=None,
     best_proscore2=0.0,
