@@ -22,7 +22,7 @@ demo: setup  ## simulated market -> champion, offline, on the embedded database
 	@$(BIN)/helios demo
 
 test: setup  ## all tests
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q
 
 lint: setup  ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
