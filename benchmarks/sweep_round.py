@@ -54,6 +54,7 @@ class Round:
     """One measured round."""
 
     seconds: float
+    stored_after: float
     processor_seconds: float
     peak_bytes: int
     spans: list[tuple[str, float, float, float]]
@@ -74,13 +75,13 @@ def main() -> None:
             rounds = [measure_round(home, settings, cache, number, options) for number in range(1 + given.repeat)]
             for name, each in zip(["cold", *["warm"] * given.repeat], rounds, strict=True):
                 show(f"{markets} market{'s' * (markets > 1)}, {name}", each)
-            warm[markets] = min(rounds[1:], key=lambda each: each.seconds)
+            warm[markets] = min(rounds[1:], key=lambda each: each.stored_after)
             if given.sets == 20_736 and markets == 1:
-                kept.append(judge("cold", rounds[0].seconds, COLD_SECONDS, "s"))
-                kept.append(judge("warm", warm[1].seconds, WARM_SECONDS, "s"))
+                kept.append(judge("cold, until stored", rounds[0].stored_after, COLD_SECONDS, "s"))
+                kept.append(judge("warm, until stored", warm[1].stored_after, WARM_SECONDS, "s"))
             kept.append(judge("memory", max(each.peak_bytes for each in rounds) / 1e9, MEMORY_BYTES / 1e9, "GB"))
     if 1 in warm and 3 in warm:
-        kept.append(judge("three markets over one", warm[3].seconds / warm[1].seconds, MARKETS_RATIO, "×"))
+        kept.append(judge("three markets over one", warm[3].stored_after / warm[1].stored_after, MARKETS_RATIO, "×"))
     sys.exit(0 if all(kept) else 1)
 
 
@@ -94,8 +95,9 @@ def judge(what: str, found: float, budget: float, unit: str) -> bool:
 def show(title: str, measured: Round) -> None:
     """Print a round as a timeline."""
     print(
-        f"{title}: {measured.seconds:.2f} s from process start to its end, {measured.processor_seconds:.2f} s of "
-        f"processor, at most {measured.peak_bytes / 1e9:.2f} GB over its processes"
+        f"{title}: {measured.stored_after:.2f} s from process start to stored results, {measured.seconds:.2f} s to its "
+        f"end, {measured.processor_seconds:.2f} s of processor, at most {measured.peak_bytes / 1e9:.2f} GB over its "
+        "processes"
     )
     for name, began, ended, processor in measured.spans:
         print(f"  {began:7.2f} to {ended:7.2f} s  {ended - began:6.2f} s, {processor:6.2f} s of processor  {name}")
@@ -184,7 +186,14 @@ def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number
     if code != 0:
         sys.exit(f"helios sweep ended with code {code}")
     told = json.loads(report.read_text())
-    return Round(seconds=seconds, processor_seconds=told["processor"], peak_bytes=memory.stop(), spans=told["spans"])
+    (stored_after,) = (ended for name, _, ended, _ in told["spans"] if name == "round stored")
+    return Round(
+        seconds=seconds,
+        stored_after=stored_after,
+        processor_seconds=told["processor"],
+        peak_bytes=memory.stop(),
+        spans=told["spans"],
+    )
 
 
 class MemoryWatch:
