@@ -138,6 +138,7 @@ def test_what_was_asked_for_is_carried_out_though_the_asker_went_away(tmp_path):
             for _ in range(100):
                 say("x" * 10_000)
                 await asyncio.sleep(0)
+            carried_out.append(asked)
             gone.set()
             return {}
 
@@ -152,7 +153,9 @@ def test_what_was_asked_for_is_carried_out_though_the_asker_went_away(tmp_path):
         await asyncio.wait_for(gone.wait(), 5.0)
         await server.stop()
 
+    carried_out = []
     asyncio.run(run())
+    assert len(carried_out) == 1
 
 
 class Store:

@@ -203,6 +203,7 @@ def test_a_database_that_goes_away_with_nothing_to_copy_is_noticed(database, jou
         connection.execute(f"alter database {name} allow_connections true".encode())
 
     until(lambda: copier.lag_seconds == 0 and copier.trouble is None)
+    assert copier.copied_sequence == journal.sequence
 
 
 def test_an_unreachable_database_makes_the_lag_grow_from_the_start(journal):

@@ -435,17 +435,24 @@ def test_money_that_came_is_taken_in(tmp_path):
     assert run_in_node(tmp_path, scenario).journal.books.quote_balance == CASH + 500
 
 
-def test_it_compares_again_when_asked_and_sooner_while_something_is_apart(tmp_path):
+def test_it_compares_again_when_asked_and_sooner_while_something_is_apart(tmp_path, monkeypatch):
     venue = Venue()
+    # Without being asked it would compare an hour later, were nothing apart.
+    monkeypatch.setattr("live_engine.reconciler.WHILE_APART_SECONDS", 0.01)
 
     async def scenario(local):
-        reconciler, _ = reconciler_of(local, venue)
+        reconciler, said = reconciler_of(local, venue, every_seconds=3_600)
         running = asyncio.create_task(reconciler.run())
         await local.until(lambda: reconciler.agreed_at is not None)
         first = reconciler.agreed_at
         reconciler.request()
         await local.until(lambda: reconciler.agreed_at > first)
+        asked, venue.away = len(venue.reads), True
+        reconciler.request()
+        await local.until(lambda: len(venue.reads) >= asked + 3)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        assert reconciler.agreed_at > first
+        assert any("can't be compared with its venue" in each for each in said)
 
     run_in_node(tmp_path, scenario)

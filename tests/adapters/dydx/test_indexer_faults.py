@@ -172,5 +172,6 @@ def test_it_connects_to_a_venue_that_answers_badly_at_first(addresses, key, jour
         async with trading(addresses, key, journal) as session:
             await a_round(session)
             await session.agree(reader)
+            assert session.differences(await asyncio.to_thread(reader.read, session.since)) == []
 
     run(scenario)

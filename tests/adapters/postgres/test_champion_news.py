@@ -117,6 +117,7 @@ def test_polling_finds_what_nobody_announced(database):
         PromotionStore(database.urls.pipeline).record(promotion("quiet"))
 
         reader.wait(lambda r: r.seen[-1] == b'{"round":"quiet"}')
+        assert reader.failures == 0
 
 
 def test_a_server_that_is_away_is_asked_again_and_stopping_does_not_wait_for_it():
