@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.parity import real_frames
+from benchmarks.parity import FEATURES, real_frames
 from helios_pipeline.cli.simulated import simulated_market
 from helios_pipeline.core.calendar import BAR_INTERVAL, month_start, months_between, next_month
-from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument, Window
+from helios_pipeline.core.records import AllocationLimits, Costs, Instrument, Window
 from helios_pipeline.data.open_interest import RAW_OPEN_INTEREST_SCHEMA
 from helios_pipeline.features.frame import make_features
 from helios_pipeline.settings import load_settings
@@ -34,15 +34,6 @@ FEE = Decimal("0.0006")
 NOTIONAL = 10_000
 CASH = 1_000_000
 NEVER = 10**6
-FEATURES = FeatureSettings(
-    funding_lookback=30,
-    funding_std_floor=1e-6,
-    atr_bars=96,
-    vol_lookback=672,
-    periods_per_year=35_040,
-    max_gap_bars=8,
-    open_interest_delay_minutes=5,
-)
 LOOKBACKS = (48, 96, 192, 288, 384, 576, 768, 960)
 
 
