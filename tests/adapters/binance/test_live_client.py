@@ -1,6 +1,7 @@
 """The live data client in a node of its own, against the simulated venue and its faults."""
 
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
@@ -17,6 +18,7 @@ from simulated_venues.binance.settings import BinanceSettings
 from simulated_venues.binance.venue import BinanceVenue
 from simulated_venues.clock import instant
 from simulated_venues.faults import Fault
+from simulated_venues.premium import INTEREST_RATE
 from simulated_venues.settings import RAW_BARS_PER_FUNDING
 from simulated_venues.source import BOOK_STEP_MS, UPDATES_PER_STEP
 from simulated_venues.venue import embedded
@@ -27,6 +29,7 @@ from tests.simulated_venues.conftest import BTC, ETH
 IIDS = [InstrumentId.from_str(name) for name in (BTC, ETH)]
 IID = IIDS[0]
 KLINES = [BarType.from_str(f"{iid}-1-SECOND-LAST-EXTERNAL") for iid in IIDS]
+FUNDING_INTERVAL = timedelta(seconds=RAW_BARS_PER_FUNDING)
 KINDS = {"trade", "quote", "deltas", "mark", "index", "funding", "kline", "open_interest"}
 
 
@@ -125,9 +128,24 @@ class Live:
         return (bids, asks) == tuple(dict(levels(side, instrument, 1_000)) for side in (truth.bids, truth.asks))
 
 
+def market_of_moving_rates():
+    """A fast market of which the first instrument's rate is well away from where rates stand still.
+
+    A rate stands at the interest rate for as long as the premium is near it, which at some hours it is in any market.
+    """
+    now, still = datetime.now(UTC), round(INTEREST_RATE * 1e8)
+    for seed in range(100):
+        market = fast_market(seed=seed)
+        # Of the interval that has begun, and of the two after it.
+        rates = market.settlements(BTC, now, now + 3 * FUNDING_INTERVAL).rate_e8
+        if len(rates) == 3 and all(abs(rate - still) > 5_000 for rate in rates):
+            return market
+    raise AssertionError("in none of a hundred markets does the rate move now")
+
+
 @pytest.fixture(scope="module")
 def running():
-    with embedded(BinanceVenue(fast_market(), BinanceSettings())) as venue:
+    with embedded(BinanceVenue(market_of_moving_rates(), BinanceSettings())) as venue:
         listener = Listener()
         parts = binance_data_client(venue.url, venue.ws_url, (BTC, ETH))
         # The first requests of all are refused, and so are the first connections.
@@ -151,17 +169,15 @@ def test_everything_of_two_instruments_is_heard_though_the_venue_refused_at_firs
 
 
 def test_funding_is_told_when_it_changes_with_the_instant_of_its_settlement(live):
-    # Which market's rate is at the interest rate and stays there depends on the hour.
-    live.until(lambda: any(len(updates) >= 3 for updates in live.listener.rates.values()))
-    iid, updates = max(live.listener.rates.items(), key=lambda each: len(each[1]))
-    updates = tuple(updates)
+    live.until(lambda: len(live.listener.rates[IID]) >= 3)
+    updates = tuple(live.listener.rates[IID])
 
     told = [(update.rate, update.next_funding_ns) for update in updates]
     # A rate may come back to what it was: only the same twice in a row is none.
     assert all(one != other for one, other in pairwise(told))
-    interval = RAW_BARS_PER_FUNDING * 1_000_000_000
+    interval = FUNDING_INTERVAL // timedelta(microseconds=1) * 1_000
     assert all(at % interval == 0 and at > update.ts_event for (_, at), update in zip(told, updates, strict=True))
-    live.until(lambda: live.node.node.cache.funding_rate(iid) == live.listener.rates[iid][-1])
+    live.until(lambda: live.node.node.cache.funding_rate(IID) == live.listener.rates[IID][-1])
 
 
 def test_open_interest_is_the_venues(live):

@@ -144,6 +144,17 @@ class Session:
         await self.until(lambda: order.is_closed, what=f"{order}")
         return order.status_string()
 
+    async def hold(self, side, size, instrument_id=BTC, **values):
+        """Trade until the whole size is filled: on a busy machine an order's blocks may pass before it is in one."""
+        left = self.trader.quantity(size, instrument_id).as_decimal()
+        for _ in range(5):
+            order = self.trader.market(side, left, instrument_id, **values)
+            await self.done(order)
+            left -= order.filled_qty.as_decimal()
+            if not left:
+                return
+        raise AssertionError(f"{left} of {size} {instrument_id} not filled by five orders; the last: {order}")
+
     async def accepted(self, order):
         await self.until(lambda: order.status_string() == "ACCEPTED", what=f"{order}")
 
@@ -213,7 +224,7 @@ def _plain(fill):
 
 
 @asynccontextmanager
-async def trading(addresses, key, journal, *, blocks=10, slippage_bps="50", quotes=True):
+async def trading(addresses, key, journal, *, blocks=40, slippage_bps="100", quotes=True):
     """Run a node until the end of the block."""
     loop = asyncio.get_running_loop()
     data_config, data_factory = dydx_data_client(addresses, (BTC.value, ETH.value))

@@ -44,9 +44,9 @@ def test_each_reading_is_of_one_moment_however_busy_the_account_is(addresses, ke
 def test_since_leaves_out_what_was_booked_until_then(addresses, key, journal, reader):
     async def scenario():
         async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(BUY, "0.01"))
+            await session.hold(BUY, "0.01")
             await session.blocks(2)
-            await session.done(session.trader.market(SELL, "0.01"))
+            await session.hold(SELL, "0.01")
 
     run(scenario)
     everything = reader.read(None)
@@ -61,7 +61,7 @@ def test_every_page_is_read(addresses, key, journal, monkeypatch):
     async def scenario():
         async with trading(addresses, key, journal) as session:
             for number in range(7):
-                await session.done(session.trader.market(SELL if number % 2 else BUY, "0.01"))
+                await session.hold(SELL if number % 2 else BUY, "0.01")
 
     run(scenario)
     with DydxIndexer(addresses.http, key.address, 0) as indexer:

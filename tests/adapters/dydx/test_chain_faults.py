@@ -33,7 +33,7 @@ def test_an_order_that_is_in_no_block_ends_canceled_and_is_never_sent_again(
 def test_a_stop_that_is_in_no_block_is_told_as_gone_and_another_one_rests(addresses, key, journal, reader, strike):
     async def scenario():
         async with trading(addresses, key, journal, blocks=8) as session:
-            await session.done(session.trader.market(BUY, "0.02"))
+            await session.hold(BUY, "0.02")
             trigger = await session.oracle() * Decimal("0.9")
             strike("swallow_transaction", count=1)
             lost = session.trader.protect(SELL, "0.02", trigger)
@@ -133,7 +133,7 @@ def test_orders_wait_through_a_halt_of_the_chain(addresses, key, journal, reader
 def test_a_venue_that_was_away_finds_its_orders_and_ours(addresses, key, journal, reader, strike):
     async def scenario():
         async with trading(addresses, key, journal, blocks=15) as session:
-            await session.done(session.trader.market(BUY, "0.02"))
+            await session.hold(BUY, "0.02")
             stop = session.trader.protect(SELL, "0.02", await session.oracle() * Decimal("0.9"))
             await session.accepted(stop)
             connections = session.client.connections

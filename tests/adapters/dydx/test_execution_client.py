@@ -24,7 +24,7 @@ def test_market_orders_fill_and_journal_node_and_venue_agree(addresses, key, jou
 def test_a_reduce_only_order_never_turns_a_position(addresses, key, journal, reader):
     async def scenario():
         async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(SELL, "0.004"))
+            await session.hold(SELL, "0.004")
             closing = session.trader.market(BUY, "0.01", reduce_only=True)
             assert await session.done(closing) == "CANCELED"
             assert closing.filled_qty == session.trader.quantity("0.004", BTC)
@@ -69,7 +69,7 @@ def test_limit_orders_that_cross_fill_and_what_is_post_only_does_not(addresses, 
 def test_all_three_kinds_of_orders_are_canceled_together(addresses, key, journal, reader):
     async def scenario():
         async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(BUY, "0.02"))
+            await session.hold(BUY, "0.02")
             oracle = await session.oracle()
             stop = session.trader.protect(SELL, "0.02", oracle * Decimal("0.9"))
             limit = session.trader.limit(BUY, "0.01", oracle * Decimal("0.9"))
@@ -88,7 +88,7 @@ def test_a_stop_rests_at_its_exact_trigger_and_closes_when_the_oracle_crosses_it
 ):
     async def scenario():
         async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(BUY, "0.02"))
+            await session.hold(BUY, "0.02")
             trigger = round(await session.oracle() * Decimal("0.95"))
             stop = session.trader.protect(SELL, "0.02", trigger)
             await session.accepted(stop)

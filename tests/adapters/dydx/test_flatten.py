@@ -15,8 +15,8 @@ def loaded_fixture(addresses, key, journal):
 
     async def scenario():
         async with trading(addresses, key, journal) as session:
-            await session.done(session.trader.market(BUY, "0.02"))
-            await session.done(session.trader.market(SELL, "0.3", ETH))
+            await session.hold(BUY, "0.02")
+            await session.hold(SELL, "0.3", ETH)
             oracle = await session.oracle()
             await session.accepted(session.trader.protect(SELL, "0.02", oracle * Decimal("0.9")))
             await session.accepted(session.trader.limit(BUY, "0.01", oracle * Decimal("0.9")))
@@ -63,8 +63,9 @@ def test_the_journal_has_what_it_did_and_the_next_engine_agrees(addresses, key, 
 
     assert report.flat
     assert loaded.books.positions == {}
-    purposes = [intent.purpose for intent in loaded.books.intents]
-    assert purposes.count("flatten") == 2
+    closing = [intent for intent in loaded.books.intents if intent.purpose == "flatten"]
+    assert {intent.instrument_id for intent in closing} == {BTC.value, ETH.value}
+    assert loaded.books.unknown() == ()
 
     async def scenario():
         async with trading(addresses, key, loaded) as session:

@@ -17,9 +17,9 @@ def order_of(session, order):
 def test_position_orders_and_ids_are_the_same_before_the_first_decision(addresses, key, open_journal, reader):
     async def scenario():
         async with trading(addresses, key, open_journal()) as first:
-            await first.done(first.trader.market(BUY, "0.03"))
-            await first.done(first.trader.market(SELL, "0.01"))
-            await first.done(first.trader.market(SELL, "0.2", ETH))
+            await first.hold(BUY, "0.03")
+            await first.hold(SELL, "0.01")
+            await first.hold(SELL, "0.2", ETH)
             oracle = await first.oracle()
             stop = first.trader.protect(SELL, "0.02", oracle * Decimal("0.9"))
             limit = first.trader.limit(BUY, "0.01", oracle * Decimal("0.9"))
@@ -36,7 +36,7 @@ def test_position_orders_and_ids_are_the_same_before_the_first_decision(addresse
             second.trader.cancel_all_orders(BTC)
             for each in (stop, limit):
                 assert await second.done(order_of(second, each)) == "CANCELED"
-            await second.done(second.trader.market(SELL, "0.02", reduce_only=True))
+            await second.hold(SELL, "0.02", reduce_only=True)
             account = await second.agree(reader)
             assert (list(account.positions), account.open_orders) == ([ETH.value], ())
 
@@ -46,7 +46,7 @@ def test_position_orders_and_ids_are_the_same_before_the_first_decision(addresse
 def test_what_filled_while_nobody_listened_is_taken_in_once(addresses, key, open_journal, reader, strike, venue):
     async def scenario():
         async with trading(addresses, key, open_journal()) as first:
-            await first.done(first.trader.market(BUY, "0.02"))
+            await first.hold(BUY, "0.02")
             stop = first.trader.protect(SELL, "0.02", await first.oracle() * Decimal("0.95"))
             await first.accepted(stop)
         strike("oracle_jump", where="BTC-USD", value=-0.1)
@@ -131,7 +131,7 @@ def test_fills_of_another_way_in_are_told_and_another_ones_orders_can_be_cancele
     async def scenario():
         other = open_journal()
         async with trading(addresses, key, other) as first:
-            await first.done(first.trader.market(BUY, "0.02"))
+            await first.hold(BUY, "0.02")
             await first.accepted(first.trader.limit(BUY, "0.01", await first.oracle() * Decimal("0.9")))
         (tmp_path / "log").rename(tmp_path / "lost")
         # A journal that knows nothing: it begins with what is there.

@@ -17,8 +17,8 @@ SECONDS = 30.0
 """In which whatever a test waits for has come."""
 
 
-def fast_market(*, trades_per_day: int = 20_000, raw_interval_ms: int = 1_000) -> SimulatedMarket:
-    settings = make_settings()
+def fast_market(*, seed: int = 7, trades_per_day: int = 20_000, raw_interval_ms: int = 1_000) -> SimulatedMarket:
+    settings = make_settings(seed=seed)
     instruments = tuple(replace(each, trades_per_day=trades_per_day) for each in settings.instruments)
     return SimulatedMarket(replace(settings, raw_interval_ms=raw_interval_ms, instruments=instruments))
 
