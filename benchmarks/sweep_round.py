@@ -177,8 +177,9 @@ def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number
     home.configure(**settings, **{"costs.slippage_bps": 0.5 + number / 1000})
     report = home.folder / "spans.json"
     environment = home.environment | {"NUMBA_CACHE_DIR": cache, "PYTHONPATH": str(Path(__file__).parents[1])}
-    command = [sys.executable, str(CHILD), str(report), *options]
     began = time.perf_counter()
+    # The kernel's own time of birth is told in seconds since a boot that is known to a second.
+    command = [sys.executable, str(CHILD), str(report), str(time.time()), *options]
     with psutil.Popen(command, cwd=home.folder, env=environment) as process:
         memory = MemoryWatch(process)
         code = process.wait()

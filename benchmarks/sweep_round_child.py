@@ -27,11 +27,11 @@ TIMED = (
 
 
 class Spans:
-    """What is noted: label, seconds since this process was born at begin and end, processor seconds in between."""
+    """What is noted: label, seconds since this process was started at begin and end, processor seconds in between."""
 
-    def __init__(self) -> None:
+    def __init__(self, born: float) -> None:
         self.noted: list[tuple[str, float, float, float]] = []
-        self._born = psutil.Process().create_time()
+        self._born = born
 
     @staticmethod
     def now() -> tuple[float, float]:
@@ -45,18 +45,26 @@ class Spans:
         self.note(label, (self._born, 0.0))
 
 
-def main(report: Path, options: Sequence[str] = ()) -> None:
+def main(report: Path, born: float, options: Sequence[str]) -> None:
     """In the measured process: run the command and note when its parts began and ended."""
-    spans = Spans()
+    spans = Spans(born)
     spans.since_birth("process started")
     began = spans.now()
+    from helios_pipeline.cli import ahead
     from helios_pipeline.cli.commands import app
 
-    for module, _, _ in TIMED:
-        importlib.import_module(module)
-    spans.note("modules imported", began)
-    for module, name, label in TIMED:
-        setattr(sys.modules[module], name, noted(getattr(sys.modules[module], name), label, spans))
+    spans.note("command line imported", began)
+    started = ahead.compile_ahead
+
+    def start_and_import(markets: int) -> None:
+        started(markets)
+        note_parts(spans)
+
+    if "--cluster" in options:
+        note_parts(spans)
+    else:
+        # The compiler is started before anything else is imported, as without this program around it.
+        ahead.compile_ahead = start_and_import
     try:
         app(["sweep", *options], standalone_mode=False)
     finally:
@@ -65,6 +73,16 @@ def main(report: Path, options: Sequence[str] = ()) -> None:
         processor = sum(each.user + each.system + each.children_user + each.children_system for each in used)
         ordered = sorted(spans.noted, key=lambda span: span[2])
         report.write_text(json.dumps({"spans": ordered, "processor": processor}))
+
+
+def note_parts(spans: Spans) -> None:
+    """Import the rest of what the command imports, and note from now on when its parts begin and end."""
+    began = spans.now()
+    for module, _, _ in TIMED:
+        importlib.import_module(module)
+    spans.note("modules imported", began)
+    for module, name, label in TIMED:
+        setattr(sys.modules[module], name, noted(getattr(sys.modules[module], name), label, spans))
 
 
 def noted(function: Callable[..., Any], label: str, spans: Spans) -> Any:
@@ -97,4 +115,4 @@ def noted(function: Callable[..., Any], label: str, spans: Spans) -> Any:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main(Path(sys.argv[1]), float(sys.argv[2]), sys.argv[3:])
