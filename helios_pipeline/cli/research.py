@@ -143,7 +143,7 @@ def run(settings: Settings, steps: Sequence[str], *, refresh: bool = False, clus
         cluster: address of a Dask scheduler whose workers evaluate parameter sets; None for threads here.
     """
     if "sweep_results" in steps and cluster is None:
-        from helios_pipeline.simulation.ahead import compile_ahead
+        from helios_pipeline.cli.ahead import compile_ahead
 
         compile_ahead(len(settings.research.instruments))
     from helios_pipeline.cli.dagster import open_instance

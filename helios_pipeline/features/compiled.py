@@ -37,10 +37,13 @@ def cache_folder(configured: str) -> str:
 _config: Any = numba.config
 if not _config.CACHE_DIR.rpartition("/")[2].startswith(_PREFIX):
     _config.CACHE_DIR = cache_folder(_config.CACHE_DIR)
+MACHINE_CODE: str = _config.CACHE_DIR
+"""The folder it is cached in: one folder in it a stage, with a file `module.function-….nbi` for each function."""
 
-_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy"}
+# Nothing calls these functions from C, and each entry that is compiled for it takes a tenth of the whole time.
+_OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 _WITHOUT_REFERENCES: dict[str, Any] = {**_OPTIONS, "_nrt": False}
-_INTERNAL: dict[str, Any] = {**_WITHOUT_REFERENCES, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INTERNAL: dict[str, Any] = {**_WITHOUT_REFERENCES, "no_cpython_wrapper": True}
 
 compiled = numba.njit(**_OPTIONS)
 """For functions that make arrays."""

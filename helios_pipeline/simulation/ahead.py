@@ -1,17 +1,25 @@
-"""The kernel compiled, or its machine code loaded, while the rest of a command is still getting ready."""
+"""Calls everything compiled that a sweep calls, with nothing to do: what is compiled or loaded here need not be later.
 
-import threading
+In two parts of about the same length, which two processes can take side by side: what the second one has finished the
+first one finds in the cache.
+"""
+
 from datetime import UTC, datetime
 from decimal import Decimal
 
+import numba
 import numpy as np
 
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
-from helios_pipeline.simulation.arrays import PARAMETERS, SETTLEMENT, SLOT
+from helios_pipeline.simulation.arrays import PARAMETERS, SETTLEMENT, SLOT, Market, Run, new_book
 from helios_pipeline.simulation.costs import quotes
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
-from helios_pipeline.simulation.kernel import evaluate
-from helios_pipeline.strategy.allocation import CONTRACT, make_contract
+from helios_pipeline.simulation.kernel import PriceScores, make_span
+from helios_pipeline.simulation.skipping import foresee_exit, run_sets
+from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
+from helios_pipeline.simulation.summary import BLOCKS, METRICS, summarise
+from helios_pipeline.strategy.allocation import CONTRACT, AccountState, Candidates, allocate, make_contract
+from helios_pipeline.strategy.signal import SignalRule
 
 _SLOTS = 2
 _FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -37,25 +45,39 @@ _FEATURES = FeatureSettings(
 )
 
 
-def compile_ahead(markets: int) -> None:
-    """Compile in a thread of its own what a sweep over so many markets calls; a sweep that begins earlier waits.
+def compile_runs(markets: int) -> None:
+    """Run no set over so many markets: that compiles `run_sets` and all that it calls."""
+    run, skips = _run(empty_inputs(markets))
+    run_sets(
+        market=run.market,
+        skips=skips,
+        span=run.span,
+        points=np.zeros(0, PARAMETERS),
+        chosen=np.zeros(0, np.int64),
+        costs=run.costs,
+        limits=run.limits,
+        book=run.book,
+        rows=np.zeros((0, len(METRICS))),
+        blocks=np.zeros((0, BLOCKS, 3)),
+    )
 
-    The compiler lets go of the interpreter for half of its time, so imports, database and market data overlap with it.
-    A command that ends earlier waits for it too: a process that ends in the middle of the compiler may crash.
-    """
-    threading.Thread(target=compile_kernel, args=(markets,), name="compile-ahead").start()
 
-
-def compile_kernel(markets: int) -> None:
-    """Evaluate one set on slots without bars, which has the types of any evaluation."""
+def compile_rest(markets: int) -> None:
+    """Call everything else that a sweep over so many markets calls, and first the last things `run_sets` comes to."""
+    inputs = empty_inputs(markets)
+    run, skips = _run(inputs)
+    book = run.book
+    foresee_exit.compile((numba.typeof(run), numba.typeof(skips), numba.int64, numba.int64))
+    candidates = Candidates(book.intents, book.strengths, book.closes, book.volatilities, book.stop_ranges)
+    allocate(candidates, AccountState(0, 0, 0), run.limits, inputs.contracts, book.lots, book.outcomes)
+    summarise(run.span, book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
     quotes(np.ones(1, np.int64), 0)
-    sets = np.zeros(1, PARAMETERS)
-    sets["lookback_bars"] = 2
-    evaluate(empty_inputs(markets), sets, start=0, stop=_SLOTS)
+    PriceScores(inputs, 0, _SLOTS).market(2)
+    fill_scores(skips, run.market, 0.0, 0, _SLOTS)
 
 
 def empty_inputs(markets: int) -> SimulationInputs:
-    """Slots without bars."""
+    """Slots without bars, which have the types of any inputs."""
     first = int(_FIRST.timestamp() * 1000)
     return SimulationInputs(
         instruments=(_INSTRUMENT,) * markets,
@@ -71,3 +93,20 @@ def empty_inputs(markets: int) -> SimulationInputs:
         feature_settings=_FEATURES,
         initial_equity_quanta=1,
     )
+
+
+def _run(inputs: SimulationInputs) -> tuple[Run, Skips]:
+    """A run that nothing has been decided of."""
+    span = make_span(inputs, 0, _SLOTS)
+    scores = np.full(inputs.slots.shape, np.nan)
+    run = Run(
+        market=Market(inputs.slots, inputs.z_funding, scores, inputs.settlements, inputs.contracts),
+        span=span,
+        rule=SignalRule(0.0, 0.0, 0.0, 0),
+        cooldown_bars=0,
+        stop_atr=0.0,
+        costs=inputs.cost_units,
+        limits=inputs.compiled_limits,
+        book=new_book(len(inputs.instruments), span.days, 0),
+    )
+    return run, price_skips(inputs.slots, span.first_day_slot, span.slots_per_day)

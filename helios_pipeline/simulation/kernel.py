@@ -9,15 +9,13 @@ import polars as pl
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.features.compiled import compiled
 from helios_pipeline.features.windows import Floats, Integers, equal_runs, log_prices, score_windows, segment_starts
-from helios_pipeline.simulation.arrays import Book, Market, Records, Run, Span, new_book, records_of
-from helios_pipeline.simulation.costs import CostUnits
+from helios_pipeline.simulation.arrays import Market, Records, Run, Span, new_book, records_of
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.machine import run_set
 from helios_pipeline.simulation.record import Simulation, events_of, make_simulation
-from helios_pipeline.simulation.skipping import run_skipping
-from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
+from helios_pipeline.simulation.skipping import run_sets
+from helios_pipeline.simulation.skips import fill_scores, price_skips
 from helios_pipeline.simulation.summary import BLOCKS, COUNTS, METRICS, summarise
-from helios_pipeline.strategy.allocation import Limits
 from helios_pipeline.strategy.parameters import ParameterSet
 from helios_pipeline.strategy.signal import SignalRule
 
@@ -71,7 +69,7 @@ def evaluate(inputs: SimulationInputs, records: Records, *, start: int, stop: in
         lookback, weight = records["lookback_bars"][chosen[0]], records["funding_weight"][chosen[0]]
         market = scores.market(int(lookback))
         fill_scores(skips, market, float(weight), start, stop)
-        _run_sets_skipping(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
+        run_sets(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
     return Evaluation(rows=rows, blocks=blocks)
 
 
@@ -83,11 +81,14 @@ def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, 
     """
     span = make_span(inputs, start, stop)
     book = new_book(len(inputs.instruments), span.days, stop - start + 1)
-    row, blocks = np.zeros((1, len(METRICS))), np.zeros((1, BLOCKS, 3))
+    row = np.zeros(len(METRICS))
     market = PriceScores(inputs, start, stop).market(parameters.lookback_bars)
-    points = records_of([parameters])
-    _run_sets(market, span, points, np.zeros(1, np.int64), inputs.cost_units, inputs.compiled_limits, book, row, blocks)
-    metrics = dict(zip(METRICS, row[0].tolist(), strict=True))
+    point = records_of([parameters])[0]
+    rule = SignalRule(*point[["funding_weight", "entry_z", "exit_z", "max_holding_bars"]].item())
+    cooldown_bars, stop_atr = point[["cooldown_bars", "stop_atr"]].item()
+    run = Run(market, span, rule, cooldown_bars, stop_atr, inputs.cost_units, inputs.compiled_limits, book)
+    _run_recorded(run, row, np.zeros((BLOCKS, 3)))
+    metrics = dict(zip(METRICS, row.tolist(), strict=True))
     return make_simulation(inputs, span, events_of(book), book.daily_returns, metrics)
 
 
@@ -175,43 +176,7 @@ def _score_slots(scores: Floats, bars: ScoredBars, lookback: int) -> None:
 
 
 @compiled
-def _run_sets_skipping(  # noqa: PLR0913 - one compiled call per signal, so that no Python runs between sets
-    market: Market,
-    skips: Skips,
-    span: Span,
-    points: Records,
-    chosen: Integers,
-    costs: CostUnits,
-    limits: Limits,
-    book: Book,
-    rows: Floats,
-    blocks: Floats,
-) -> None:
-    """Run the chosen sets and write their rows."""
-    for k in chosen:
-        point = points[k]
-        rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
-        run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
-        run_skipping(run, skips)
-        summarise(span, book, rows[k], blocks[k])
-
-
-@compiled
-def _run_sets(  # noqa: PLR0913 - the same
-    market: Market,
-    span: Span,
-    points: Records,
-    chosen: Integers,
-    costs: CostUnits,
-    limits: Limits,
-    book: Book,
-    rows: Floats,
-    blocks: Floats,
-) -> None:
-    """Run the chosen sets bar by bar, over any number of markets, and write their rows; the book may keep the last."""
-    for k in chosen:
-        point = points[k]
-        rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
-        run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
-        run_set(run)
-        summarise(span, book, rows[k], blocks[k])
+def _run_recorded(run: Run, row: Floats, blocks: Floats) -> None:
+    """Run one set bar by bar, over any number of markets; the book may keep what happens."""
+    run_set(run)
+    summarise(run.span, run.book, row, blocks)

@@ -9,7 +9,7 @@ Nothing is recorded here, and of entries that were not made only those below a m
 are not copied into their caller take records, not the run: to pass a tuple of arrays costs more than a bar.
 """
 
-from helios_pipeline.features.compiled import inlined, step
+from helios_pipeline.features.compiled import compiled, inlined, step
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import (
     MAX_HOLDING,
@@ -17,52 +17,90 @@ from helios_pipeline.simulation.arrays import (
     STOP_AT_OPEN,
     STOP_IN_BAR,
     WINDOW_END,
+    Book,
+    Market,
     Record,
     Records,
     Run,
+    Span,
 )
-from helios_pipeline.simulation.costs import buy_ticks, exit_ticks, fee_quanta, sell_ticks, stop_fill_ticks
+from helios_pipeline.simulation.costs import CostUnits, buy_ticks, exit_ticks, fee_quanta, sell_ticks, stop_fill_ticks
 from helios_pipeline.simulation.funding import MARK_PRICE, payment_quanta
 from helios_pipeline.simulation.machine import is_crossed, mark, mark_extreme, open_account, unrealised_at_worst
 from helios_pipeline.simulation.skips import Skips, first_at_least, first_at_most, first_entry
+from helios_pipeline.simulation.summary import summarise
 from helios_pipeline.strategy.allocation import (
     BELOW_MINIMUM,
     TAKEN,
     AccountState,
     Candidates,
+    Limits,
     allocate,
     stop_ticks,
 )
+from helios_pipeline.strategy.signal import SignalRule
 
 EXACT = float(2**52)
 """Quanta below which doubles tell a difference of half a quantum, so that the deepest fall of a stretch from one peak
 gives the drawdown that its falls would give one after the other."""
 
 
-@step
-def run_skipping(run: Run, skips: Skips) -> None:
-    """Run one set as `run_set` does; `skips` holds the tables of its lookback and funding weight."""
-    span, book = run.span, run.book
-    positions = book.positions
-    open_account(span, book)
-    account = book.account[0]
-    for m in range(len(positions)):
-        positions[m].due = 0
-    i = span.start
-    while i < span.stop:
-        first, i = i + 1, next_due(run, skips, i + 1)
-        if account.open_positions > 0:
-            pass_held(run, skips, first, i)
-            settle(run, skips, i)
-            leave_at_open(run, i)
-        equity = worth(account, positions, skips.closes, i)
-        mark(account, float(equity))
-        while account.next_day_slot <= i:
-            close_day(account, book.daily_returns, span.slots_per_day, float(equity))
-        if i < span.stop:
-            act(run, skips, i, equity)
+@compiled
+def run_sets(  # noqa: C901, PLR0912, PLR0913 - each function between this and its steps is compiled with all of them again
+    market: Market,
+    skips: Skips,
+    span: Span,
+    points: Records,
+    chosen: Integers,
+    costs: CostUnits,
+    limits: Limits,
+    book: Book,
+    rows: Floats,
+    blocks: Floats,
+) -> None:
+    """Run the chosen sets as `run_set` does and write their rows.
+
+    Args:
+        market: of their lookback.
+        skips: of their lookback and funding weight.
+        span: what is evaluated.
+        points: `PARAMETERS`.
+        chosen: which of them.
+        costs: of a fill.
+        limits: caps.
+        book: is overwritten.
+        rows: receives `METRICS`, one row a point.
+        blocks: receives what `summarise` says of blocks, one a point.
+    """
+    account, positions = book.account[0], book.positions
+    for k in chosen:
+        point = points[k]
+        rule = SignalRule(point.funding_weight, point.entry_z, point.exit_z, point.max_holding_bars)
+        run = Run(market, span, rule, point.cooldown_bars, point.stop_atr, costs, limits, book)
+        open_account(span, book)
+        for m in range(len(positions)):
+            positions[m].due = 0
+        i = span.start
+        while i < span.stop:
+            first, i = i + 1, next_due(run, skips, i + 1)
             if account.open_positions > 0:
-                watch_bar(run, i)
+                pass_held(run, skips, first, i)
+                settle(run, skips, i)
+                leave_at_open(run, i)
+            equity = worth(account, positions, skips.closes, i)
+            mark(account, float(equity))
+            while account.next_day_slot <= i:
+                close_day(account, book.daily_returns, span.slots_per_day, float(equity))
+            if i < span.stop:
+                state, wanted = leave_decided(run, skips, i, equity)
+                if wanted and state.open_kept < limits.max_open:
+                    rank_entries(run, skips, i, state)
+                    for m in range(len(positions)):
+                        if book.outcomes[m] == TAKEN and market.slots[i, m].ask > 0 and enter(run, m, i):
+                            foresee_exit(run, skips, m, i)
+                if account.open_positions > 0:
+                    watch_bar(run, i)
+        summarise(span, book, rows[k], blocks[k])
 
 
 @inlined
@@ -207,27 +245,29 @@ def leave_at_open(run: Run, i: int) -> None:
 
 
 @inlined
-def act(run: Run, skips: Skips, i: int, equity: int) -> None:
-    """Fill what is due at T_i, exits before entries; a position whose exit waits for an open counts as kept."""
+def leave_decided(run: Run, skips: Skips, i: int, equity: int) -> tuple[AccountState, bool]:
+    """Fill the exits that are due at T_i's quote; what the account keeps, and whether an entry is due.
+
+    A position whose exit waits for an open counts as kept.
+    """
     account, positions = run.book.account[0], run.book.positions
-    gross, kept, wanted = 0, 0, 0
+    gross, kept, wanted = 0, 0, False
     for m in range(len(positions)):
         position = positions[m]
         if position.side == 0:
-            wanted += position.due == i
+            wanted |= position.due == i
             continue
         if position.decided != i:
             kept += 1
             gross += skips.closes[i - 1, m] * position.value
         if position.due == i and position.leaving != STOP_IN_BAR:
             leave(account, position, run.costs.fee, run.cooldown_bars)
-    if wanted > 0 and kept < run.limits.max_open:
-        enter_markets(run, skips, i, AccountState(equity, gross, kept))
+    return AccountState(equity, gross, kept), wanted
 
 
 @inlined
-def enter_markets(run: Run, skips: Skips, i: int, state: AccountState) -> None:
-    """Allocate the entries that are due at T_i and fill those whose bar i exists."""
+def rank_entries(run: Run, skips: Skips, i: int, state: AccountState) -> None:
+    """Allocate the entries that are due at T_i, into `lots` and `outcomes`."""
     book, market, slots = run.book, run.market, run.market.slots
     for m in range(len(book.positions)):
         book.intents[m] = 0
@@ -240,13 +280,11 @@ def enter_markets(run: Run, skips: Skips, i: int, state: AccountState) -> None:
     allocate(candidates, state, run.limits, market.contracts, book.lots, book.outcomes)
     for m in range(len(book.positions)):
         book.account[0].below_minimum += book.outcomes[m] == BELOW_MINIMUM
-        if book.outcomes[m] == TAKEN and slots[i, m].ask > 0:
-            enter(run, skips, m, i)
 
 
 @inlined
-def enter(run: Run, skips: Skips, m: int, i: int) -> None:
-    """Fill an entry at T_i's quote; its stop fills at once if that quote already lies beyond it."""
+def enter(run: Run, m: int, i: int) -> bool:
+    """Fill an entry at T_i's quote; whether it is held, for its stop fills at once if it lies beyond that quote."""
     book, slot, contract, side = run.book, run.market.slots[i, m], run.market.contracts[m], run.book.intents[m]
     account, position = book.account[0], book.positions[m]
     ticks = slot.ask if side > 0 else slot.bid
@@ -258,11 +296,11 @@ def enter(run: Run, skips: Skips, m: int, i: int) -> None:
     account.fees += position.fees
     account.turnover += float(ticks * position.value)
     account.open_positions += 1
-    if is_crossed(slot.bid, slot.ask, side, position.stop):
+    held = not is_crossed(slot.bid, slot.ask, side, position.stop)
+    if not held:
         position.due, position.leaving, position.exit_ticks = i, STOP_AT_OPEN, exit_ticks(slot.bid, slot.ask, side)
         leave(account, position, run.costs.fee, run.cooldown_bars)
-    else:
-        foresee_exit(run, skips, m, i)
+    return held
 
 
 @inlined
@@ -280,9 +318,9 @@ def foresee_exit(run: Run, skips: Skips, m: int, i: int) -> None:
         filled += 1
     due = filled
     if stop > 0 and side > 0:
-        due = first_at_most(skips.downs[m], skips.down_lows[m], i, filled, stop)
+        due = first_at_most(skips.downs[m], skips.down_lows[m], i, filled, float(stop))
     elif stop > 0:
-        due = first_at_least(skips.ups[m], skips.up_highs[m], i, filled, stop)
+        due = first_at_least(skips.ups[m], skips.up_highs[m], i, filled, float(stop))
     bid, ask = slots[due, m].bid, slots[due, m].ask
     leaving = MAX_HOLDING if decided - i >= rule.max_holding_bars else SIGNAL
     if due == end:

@@ -20,7 +20,6 @@ from helios_pipeline.simulation.arrays import Market, Records
 from helios_pipeline.strategy.signal import signal
 
 BLOCK = 16
-_FAR = np.int64(2**62)
 
 STRETCH = np.dtype([(name, np.int64) for name in ("mark_low", "mark_high", "low", "high", "settlement")])
 """One market in the boundaries from an event until before the next: extremes of their marks (the closes before them)
@@ -33,8 +32,8 @@ class Skips(NamedTuple):
     Attributes:
         levels: what an exit is judged by, NaN for none; `level_lows`, `level_highs` of its block, NaN left out.
         scored: whether that is s, by which an entry is judged too; `strength_highs`, the highest |s| of its block.
-        downs: the lowest price that could touch a long's stop, far up where the bar is missing; `down_lows`.
-        ups: the highest price that could touch a short's stop, 0 where the bar is missing; `up_highs`.
+        downs: the lowest price that could touch a long's stop, in ticks, ∞ where the bar is missing; `down_lows`.
+        ups: the highest price that could touch a short's stop, in ticks, −∞ where the bar is missing; `up_highs`.
         closes: shape (slots + 1, markets), those of `SLOT`.
         stretch_of: shape (slots + 1,), the stretch that a boundary lies in.
         starts: the boundary at which each stretch starts, an event of any market; then the number of slots.
@@ -46,10 +45,10 @@ class Skips(NamedTuple):
     level_highs: Floats
     scored: npt.NDArray[np.bool_]
     strength_highs: Floats
-    downs: Integers
-    down_lows: Integers
-    ups: Integers
-    up_highs: Integers
+    downs: Floats
+    down_lows: Floats
+    ups: Floats
+    up_highs: Floats
     closes: Integers
     stretch_of: npt.NDArray[np.int32]
     starts: Integers
@@ -67,8 +66,9 @@ def price_skips(slots: Records, first_day_slot: int, slots_per_day: int) -> Skip
     count, markets = slots.shape
     shape, blocks = (markets, count), (markets, -(-count // BLOCK))
     exists, closes = slots["ask"] > 0, np.ascontiguousarray(slots["close"])
-    downs = np.ascontiguousarray(np.where(exists, np.minimum(slots["bid"], slots["low"]), _FAR).T)
-    ups = np.ascontiguousarray(np.where(exists, np.maximum(slots["ask"], slots["high"]), 0).T)
+    # Ticks are far below 2^53: as doubles they are exact, and one compiled search serves prices and scores.
+    downs = np.ascontiguousarray(np.where(exists, np.minimum(slots["bid"], slots["low"]), np.inf).T)
+    ups = np.ascontiguousarray(np.where(exists, np.maximum(slots["ask"], slots["high"]), -np.inf).T)
     firsts = np.arange(0, count, BLOCK)
     events = (slots["settlement"] >= 0).any(axis=1)
     events[first_day_slot % slots_per_day :: slots_per_day] = True

@@ -3,8 +3,8 @@
 import pytest
 
 from helios_pipeline.simulation import inputs as simulation_inputs
-from helios_pipeline.simulation import kernel
-from helios_pipeline.simulation.ahead import compile_kernel
+from helios_pipeline.simulation import kernel, skipping, skips, summary
+from helios_pipeline.simulation.ahead import compile_rest, compile_runs
 from helios_pipeline.simulation.arrays import records_of
 from helios_pipeline.strategy.parameters import ParameterSet
 
@@ -13,7 +13,7 @@ POINT = ParameterSet(
 )
 COMPILED = {
     name: one
-    for module in (kernel, simulation_inputs)
+    for module in (kernel, simulation_inputs, skipping, skips, summary)
     for name, one in vars(module).items()
     if hasattr(one, "signatures") and one.__module__.startswith("helios_pipeline.simulation.")
 }
@@ -25,7 +25,8 @@ def signatures():
 
 @pytest.mark.parametrize("symbols", [("BTCUSDT",), ("BTCUSDT", "ETHUSDT")], ids=["one market", "two"])
 def test_a_sweep_compiles_nothing_more(inputs_of, symbols):
-    compile_kernel(len(symbols))
+    compile_runs(len(symbols))
+    compile_rest(len(symbols))
     ahead = signatures()
 
     inputs = inputs_of(symbols=symbols, mark_prices=True)
