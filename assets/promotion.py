@@ -31,7 +31,7 @@ from helios_pipeline.core.version import content_version
 from helios_pipeline.promotion.decision import Decision, decide_promotion, gate_rows, make_manifest
 from helios_pipeline.promotion.evidence import Evidence, gather_evidence
 from helios_pipeline.promotion.holdout import HoldoutRequest, look_at_holdout
-from helios_pipeline.reports.luck import beside_luck
+from helios_pipeline.promotion.luck import beside_luck
 from helios_pipeline.simulation.kernel import simulate
 from helios_pipeline.sweep.ledger import ledger_key
 

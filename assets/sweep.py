@@ -18,8 +18,8 @@ from assets.search_statistics import count_trials, price_of_proposal, price_of_r
 from assets.sweep_chunks import block_column, blocks_of
 from helios_pipeline.adapters.postgres.rounds import RoundStore, SweepRound
 from helios_pipeline.core.version import content_version
+from helios_pipeline.promotion.luck import beside_luck, luck_sharpe, price_rows
 from helios_pipeline.reports.figures import draw_distribution, draw_heat_map
-from helios_pipeline.reports.luck import beside_luck, luck_sharpe, price_rows
 from helios_pipeline.reports.sensitivity import influential_parameters
 from helios_pipeline.sweep.grid import PARAMETER_NAMES
 from helios_pipeline.sweep.narrowing import propose_next_grid

@@ -17,7 +17,7 @@ from helios_pipeline.core.keys import PIPELINE_NETWORK
 from helios_pipeline.core.records import Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
-from helios_pipeline.reports.luck import beside_luck, luck_sharpe
+from helios_pipeline.promotion.luck import beside_luck, luck_sharpe
 
 GAPS_SHOWN = 12
 FOLD_COLUMNS = (

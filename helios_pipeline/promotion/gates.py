@@ -8,6 +8,7 @@ import math
 from helios_pipeline.core.selection import Constraints, GateResult, Gates, Rule
 from helios_pipeline.promotion.evidence import Evidence
 from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.promotion.luck import luck_sharpe
 
 CONSTRAINT_WORDS = {
     "round_trips": ("round trips", "{:,.0f}"),
@@ -169,7 +170,10 @@ def _constraint_failures(name: str, constraints: Constraints, evidence: Evidence
     word, form = CONSTRAINT_WORDS[name]
     _, threshold = constraints.limits()[name]
     count, best = evidence.constraints.failed[name], evidence.constraints.best[name]
-    return f"{count:,} failed {word} {_needed(name, form, threshold)} (best of any set: {_number(best, form)})"
+    found = _number(best, form)
+    if name == "sharpe":
+        found += f"; noise would have scored {luck_sharpe(evidence.trials, int(evidence.metrics['days'])):.2f}"
+    return f"{count:,} failed {word} {_needed(name, form, threshold)} (best of any set: {found})"
 
 
 def _needed(name: str, form: str, threshold: float) -> str:

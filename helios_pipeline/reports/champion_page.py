@@ -8,8 +8,8 @@ from helios_pipeline.core.manifest import Manifest
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.metrics.sharpe import sharpe
 from helios_pipeline.metrics.sharpe_interval import SharpeInterval
+from helios_pipeline.promotion.luck import beside_luck
 from helios_pipeline.reports.figures import draw_equity, draw_monthly_returns
-from helios_pipeline.reports.luck import beside_luck
 from helios_pipeline.reports.page import (
     Block,
     Facts,

@@ -13,6 +13,7 @@ from helios_pipeline.core.records import Costs, Instrument, Window
 from helios_pipeline.core.selection import GateResult
 from helios_pipeline.promotion.decision import gate_rows
 from helios_pipeline.promotion.hurdle import Hurdle
+from helios_pipeline.promotion.luck import beside_luck, luck_of_folds, luck_sharpe, price_rows
 from helios_pipeline.promotion.price import SearchPrice
 from helios_pipeline.promotion.search_statistics import Statistic
 from helios_pipeline.reports.costs import cost_rows, split_costs
@@ -30,7 +31,6 @@ from helios_pipeline.reports.figures import (
     draw_slices,
 )
 from helios_pipeline.reports.figures.convergence import luck_by_round
-from helios_pipeline.reports.luck import beside_luck, luck_of_folds, luck_sharpe, price_rows
 from helios_pipeline.reports.page import (
     Facts,
     Items,

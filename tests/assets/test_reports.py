@@ -25,8 +25,8 @@ from assets.sweep import best_sets, load_round, sweep_results
 from helios_pipeline.adapters.postgres.promotions import PromotionStore
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.definitions import build_research
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.reports.figures import draw_funding
-from helios_pipeline.reports.luck import luck_sharpe
 from helios_pipeline.reports.page import Picture, Table
 from helios_pipeline.reports.round_page import round_page
 from helios_pipeline.settings import load_settings

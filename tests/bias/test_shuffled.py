@@ -7,7 +7,7 @@ import pytest
 from helios_pipeline.bias.market import make_inputs
 from helios_pipeline.bias.shuffled import Bar, judge_control, search, shuffle_market, spread_records
 from helios_pipeline.core.selection import Constraints
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.run import Workers
 from tests.bias.conftest import DAYS, WARM_UP

@@ -1,7 +1,7 @@
 import pytest
 
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.promotion.price import SearchPrice, count_at_most, price_search
-from helios_pipeline.reports.luck import luck_sharpe
 from helios_pipeline.sweep.search import Search
 from helios_pipeline.walk_forward.folds import FoldLengths
 

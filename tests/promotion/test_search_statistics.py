@@ -12,8 +12,8 @@ from helios_pipeline.metrics.sharpe_interval import SharpeInterval
 from helios_pipeline.promotion.evidence import Evidence
 from helios_pipeline.promotion.gates import judge_gates
 from helios_pipeline.promotion.hurdle import measure_hurdle
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.promotion.search_statistics import search_statistics
-from helios_pipeline.reports.luck import luck_sharpe
 
 INTERVAL = SharpeInterval(low=3.1, high=6.8, confidence=0.9, mean_block_days=4.25, draws=2000)
 

@@ -5,7 +5,7 @@ import math
 import polars as pl
 import pytest
 
-from helios_pipeline.reports.luck import luck_sharpe
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.reports.sensitivity import (
     influential_parameters,
     pair_values,

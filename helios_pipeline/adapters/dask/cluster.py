@@ -3,6 +3,7 @@
 Dask gives the task of a worker that died to another one; a worker that joins later is prepared as the first ones were.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Executor
 from contextlib import contextmanager, suppress
@@ -69,8 +70,13 @@ def require_cluster(address: str, *, timeout_seconds: float) -> None:
         timeout_seconds: how long to wait for the scheduler, and for a first worker.
 
     Raises:
-        SettingsError: no scheduler answers there, or it has no worker.
+        SettingsError: it is no address, no scheduler answers there, or it has no worker.
     """
+    if not re.fullmatch(r"\w+://.+:\d+", address):
+        raise SettingsError(
+            f"cluster: expected the address of a Dask scheduler as tcp://host:port, found {address!r}. A scheduler says "
+            "its own when it starts: `dask scheduler`."
+        )
     with _connect(address, timeout_seconds):
         pass
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from helios_pipeline.core.past_rounds import PastRound
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.reports.figures.canvas import (
     BLUE,
     GREEN,
@@ -27,7 +28,6 @@ from helios_pipeline.reports.figures.canvas import (
     words_below,
     write,
 )
-from helios_pipeline.reports.luck import luck_sharpe
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -84,6 +84,13 @@ def test_an_address_without_a_scheduler_is_refused(address):
         require_cluster(address, timeout_seconds=1)
 
 
+@pytest.mark.parametrize("address", ["nowhere", "127.0.0.1:8786", "tcp://127.0.0.1", "tcp://127.0.0.1:", ""])
+def test_what_is_no_address_is_refused_at_once(address):
+    # For longer than any test may take it would wait for a scheduler.
+    with pytest.raises(SettingsError, match=f"as tcp://host:port, found '{address}'"):
+        require_cluster(address, timeout_seconds=3_600)
+
+
 def test_a_worker_that_can_not_be_prepared_is_named():
     def refuse():
         raise SettingsError("worker: expected the same code")

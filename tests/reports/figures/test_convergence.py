@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 from helios_pipeline.core.past_rounds import PastRound
 from helios_pipeline.core.records import Window
+from helios_pipeline.promotion.luck import luck_sharpe
 from helios_pipeline.reports.figures.convergence import draw_convergence, luck_by_round
-from helios_pipeline.reports.luck import luck_sharpe
 
 WINDOW = Window(first=datetime(2024, 1, 1, tzinfo=UTC), last=datetime(2025, 1, 1, tzinfo=UTC))
 

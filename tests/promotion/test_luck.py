@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 import polars as pl
 import pytest
 
+from helios_pipeline.promotion.luck import beside_luck, luck_of_folds, luck_sharpe, price_rows
 from helios_pipeline.promotion.price import price_search
-from helios_pipeline.reports.luck import beside_luck, luck_of_folds, luck_sharpe, price_rows
 
 
 def test_noise_stands_beside_every_best_sharpe():
