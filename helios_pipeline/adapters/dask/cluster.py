@@ -74,8 +74,8 @@ def require_cluster(address: str, *, timeout_seconds: float) -> None:
     """
     if not re.fullmatch(r"\w+://.+:\d+", address):
         raise SettingsError(
-            f"cluster: expected the address of a Dask scheduler as tcp://host:port, found {address!r}. A scheduler says "
-            "its own when it starts: `dask scheduler`."
+            f"cluster: expected the address of a Dask scheduler as tcp://host:port, found {address!r}. A scheduler "
+            "says its own when it starts: `dask scheduler`."
         )
     with _connect(address, timeout_seconds):
         pass
