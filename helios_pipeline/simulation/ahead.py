@@ -1,11 +1,12 @@
 """Calls everything compiled that a sweep calls, with nothing to do: what is compiled or loaded here need not be later.
 
-In two parts of about the same length, which two processes can take side by side: what the second one has finished the
-first one finds in the cache.
+In two parts of about the same length, which two processes can take side by side: the first one finds in the cache what
+the second one has finished by the time it is called.
 """
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
 import numba
 import numpy as np
@@ -15,10 +16,20 @@ from helios_pipeline.simulation.arrays import PARAMETERS, SETTLEMENT, SLOT, Mark
 from helios_pipeline.simulation.costs import quotes
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.kernel import PriceScores, make_span
-from helios_pipeline.simulation.skipping import foresee_exit, run_sets
+from helios_pipeline.simulation.skipping import (
+    enter,
+    foresee_exit,
+    leave_at_open,
+    leave_decided,
+    next_due,
+    pass_held,
+    rank_entries,
+    run_sets,
+    watch_bar,
+)
 from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
 from helios_pipeline.simulation.summary import BLOCKS, METRICS, summarise
-from helios_pipeline.strategy.allocation import CONTRACT, AccountState, Candidates, allocate, make_contract
+from helios_pipeline.strategy.allocation import CONTRACT, AccountState, make_contract
 from helios_pipeline.strategy.signal import SignalRule
 
 _SLOTS = 2
@@ -46,8 +57,18 @@ _FEATURES = FeatureSettings(
 
 
 def compile_runs(markets: int) -> None:
-    """Run no set over so many markets: that compiles `run_sets` and all that it calls."""
-    run, skips = _run(empty_inputs(markets))
+    """The run of a set over so many markets, and before it such of its steps as `compile_rest` leaves."""
+    inputs = empty_inputs(markets)
+    run, skips = _run(inputs)
+    _compile(next_due, run, skips, 0)
+    _compile(leave_at_open, run, 0)
+    _compile(leave_decided, run, skips, 0, 0)
+    _compile(rank_entries, run, skips, 0, AccountState(0, 0, 0))
+    _compile(enter, run, 0, 0)
+    _compile(watch_bar, run, 0)
+    quotes(np.ones(1, np.int64), 0)
+    PriceScores(inputs, 0, _SLOTS)
+    fill_scores(skips, run.market, 0.0, 0, _SLOTS)
     run_sets(
         market=run.market,
         skips=skips,
@@ -63,17 +84,18 @@ def compile_runs(markets: int) -> None:
 
 
 def compile_rest(markets: int) -> None:
-    """Call everything else that a sweep over so many markets calls, and first the last things `run_sets` comes to."""
+    """Everything else that a sweep over so many markets calls; first the longest steps of a run."""
     inputs = empty_inputs(markets)
     run, skips = _run(inputs)
-    book = run.book
-    foresee_exit.compile((numba.typeof(run), numba.typeof(skips), numba.int64, numba.int64))
-    candidates = Candidates(book.intents, book.strengths, book.closes, book.volatilities, book.stop_ranges)
-    allocate(candidates, AccountState(0, 0, 0), run.limits, inputs.contracts, book.lots, book.outcomes)
-    summarise(run.span, book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
-    quotes(np.ones(1, np.int64), 0)
+    _compile(pass_held, run, skips, 0, 0)
+    _compile(foresee_exit, run, skips, 0, 0)
+    summarise(run.span, run.book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
     PriceScores(inputs, 0, _SLOTS).market(2)
-    fill_scores(skips, run.market, 0.0, 0, _SLOTS)
+
+
+def _compile(step: Any, *arguments: object) -> None:  # noqa: ANN401 - numba's dispatchers have no public type
+    """A step for arguments like these: it can't be called from here, it has no entry for Python."""
+    step.compile(tuple(numba.typeof(each) for each in arguments))
 
 
 def empty_inputs(markets: int) -> SimulationInputs:
