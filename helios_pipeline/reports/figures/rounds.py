@@ -100,7 +100,8 @@ def draw_heat_maps(metrics: pl.DataFrame, value: str = "sharpe", *, over: Over =
         return say_nothing_there(title, "fewer than two parameters were varied")
     columns, rows = names[:-1], names[1:]
     left, below = 96, 34
-    width = left + (PAIR_SIZE + PAIR_GAP) * len(columns) + 10
+    # Never narrower than what is said above.
+    width = max(WIDTH, left + (PAIR_SIZE + PAIR_GAP) * len(columns) + 10)
     height = below + (PAIR_SIZE + PAIR_GAP) * len(rows) + 24
     figure = new_figure(width, height)
     tables = {

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from helios_pipeline.reports.costs import CostSplit
 from helios_pipeline.reports.figures import (
@@ -73,6 +74,17 @@ def test_all_pairs_name_every_swept_parameter_and_no_other(metrics):
 
     assert {"lookback_bars", "entry_z", "cooldown_bars"} <= shown
     assert "exit_z" not in shown
+
+
+@pytest.mark.parametrize("over", ["median", "best"])
+def test_no_word_of_a_heat_map_is_cut_off_however_few_parameters_there_are(metrics, over):
+    two = metrics.filter(pl.col("cooldown_bars") == 0)
+    for figure in (draw_heat_maps(two, over=over), draw_heat_map(two, "entry_z", "lookback_bars", over=over)):
+        drawn = FigureCanvasAgg(figure).get_renderer()
+        for text in figure.texts:
+            place = text.get_window_extent(drawn)
+            assert place.x0 >= 0, text.get_text()
+            assert place.x1 <= figure.bbox.width, text.get_text()
 
 
 def test_one_swept_parameter_makes_no_pair(metrics):
