@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from distributed import LocalCluster
 
 from helios_pipeline.cli.grid_file import grid_overrides
 from helios_pipeline.cli.rounds import _count, _with_counts, _write
@@ -116,6 +117,7 @@ PICTURES = (
 )
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_round_leads_to_a_file_that_is_edited_sampled_judged_and_reported(
     run_here, database, lend_passwords, monkeypatch, tmp_path
 ):
@@ -131,7 +133,11 @@ def test_a_round_leads_to_a_file_that_is_edited_sampled_judged_and_reported(
     proposed = path.read_text()
     path.write_text(proposed.replace('sampler = "grid"', 'sampler = "sobol"').replace("sets = 2000", "sets = 24"))
     sampled = helios("sweep", "--grid", "next.toml")
-    judged = helios("walk-forward", "--grid", "next.toml")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
+    ) as cluster:
+        judged = helios("walk-forward", "--grid", "next.toml", "--cluster", cluster.scheduler_address)
+        evaluated_there = set(cluster.scheduler.task_prefixes)
     compared = helios("backtest", "--grid", "next.toml")
     decided = helios("promote", "--grid", "next.toml")
     listed, report = helios("rounds"), helios("report", "round")
@@ -143,6 +149,7 @@ def test_a_round_leads_to_a_file_that_is_edited_sampled_judged_and_reported(
     assert "24, of which" in sampled.out
     assert re.search("All folds: out-of-sample Sharpe .* of folds positive", judged.out)
     assert "noise would score" in judged.out
+    assert "evaluate_chunk" in evaluated_there
     assert re.search(r"[0-9,]+ +equal +[0-9.]+ +[0-9,]+ *$", compared.out, re.M)
     assert re.findall("  (grid|sobol) +([0-9]+) ", listed.out) == [("grid", "16"), ("sobol", "24")]
     page = Path(report.out.strip()).read_text()
