@@ -198,7 +198,10 @@ def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number
 
 
 class MemoryWatch:
-    """The highest memory that a process and its children held together; what they share is counted once."""
+    """The highest memory that a process and its children held together; what they share is counted for each.
+
+    To count it once, the kernel would have to stop them and walk through all their pages: that costs seconds of a round.
+    """
 
     def __init__(self, process: psutil.Process) -> None:
         self._process, self._peak, self._over = process, 0, threading.Event()
@@ -211,11 +214,11 @@ class MemoryWatch:
         return self._peak
 
     def _watch(self) -> None:
-        while not self._over.wait(0.25):
+        while not self._over.wait(0.5):
             held = 0
             try:
                 for each in [self._process, *self._process.children(recursive=True)]:
-                    held += each.memory_full_info().pss
+                    held += each.memory_info().rss
             except psutil.Error:
                 continue
             self._peak = max(self._peak, held)

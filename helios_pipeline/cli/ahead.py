@@ -39,15 +39,20 @@ def _command(*arguments: str) -> list[str]:
 
 
 def main(markets: str, part: str = "") -> None:
-    """Compile; with `rest` as part only what a second process takes."""
+    """Compile; with `beside` as part what a second process takes, which says when the steps of a run are finished."""
     from helios_pipeline.features.compiled import MACHINE_CODE
-    from helios_pipeline.simulation.ahead import compile_rest, compile_runs
+    from helios_pipeline.simulation import ahead
 
-    if part == "rest":
-        compile_rest(int(markets))
+    if part == "beside":
+        ahead.compile_long_steps(int(markets))
+        print("steps", flush=True)
+        ahead.compile_scores(int(markets))
     elif not any(Path(MACHINE_CODE).glob("*/skipping.run_sets-*.nbi")):
-        with subprocess.Popen(_command(markets, "rest")):
-            compile_runs(int(markets))
+        with subprocess.Popen(_command(markets, "beside"), stdout=subprocess.PIPE) as beside:
+            ahead.compile_short_steps(int(markets))
+            # Also when it has failed: what it has not made is made by what needs it.
+            beside.stdout.readline()  # type: ignore[union-attr]
+            ahead.compile_run(int(markets))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Calls everything compiled that a sweep calls, with nothing to do: what is compiled or loaded here need not be later.
 
-In two parts of about the same length, which two processes can take side by side: the first one finds in the cache what
-the second one has finished by the time it is called.
+In parts that can be taken side by side; only `compile_run` needs what the steps have made, or makes it itself.
 """
 
 from datetime import UTC, datetime
@@ -56,10 +55,9 @@ _FEATURES = FeatureSettings(
 )
 
 
-def compile_runs(markets: int) -> None:
-    """The run of a set over so many markets, and before it such of its steps as `compile_rest` leaves."""
-    inputs = empty_inputs(markets)
-    run, skips = _run(inputs)
+def compile_short_steps(markets: int) -> None:
+    """The short steps of a run, and what a sweep over so many markets calls before it."""
+    run, skips = _run(empty_inputs(markets))
     _compile(next_due, run, skips, 0)
     _compile(leave_at_open, run, 0)
     _compile(leave_decided, run, skips, 0, 0)
@@ -67,8 +65,25 @@ def compile_runs(markets: int) -> None:
     _compile(enter, run, 0, 0)
     _compile(watch_bar, run, 0)
     quotes(np.ones(1, np.int64), 0)
-    PriceScores(inputs, 0, _SLOTS)
     fill_scores(skips, run.market, 0.0, 0, _SLOTS)
+
+
+def compile_long_steps(markets: int) -> None:
+    """The long steps of a run."""
+    run, skips = _run(empty_inputs(markets))
+    _compile(pass_held, run, skips, 0, 0)
+    _compile(foresee_exit, run, skips, 0, 0)
+    summarise(run.span, run.book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
+
+
+def compile_scores(markets: int) -> None:
+    """The price scores of so many markets."""
+    PriceScores(empty_inputs(markets), 0, _SLOTS).market(2)
+
+
+def compile_run(markets: int) -> None:
+    """The run of a set over so many markets, with all its steps."""
+    run, skips = _run(empty_inputs(markets))
     run_sets(
         market=run.market,
         skips=skips,
@@ -81,16 +96,6 @@ def compile_runs(markets: int) -> None:
         rows=np.zeros((0, len(METRICS))),
         blocks=np.zeros((0, BLOCKS, 3)),
     )
-
-
-def compile_rest(markets: int) -> None:
-    """Everything else that a sweep over so many markets calls; first the longest steps of a run."""
-    inputs = empty_inputs(markets)
-    run, skips = _run(inputs)
-    _compile(pass_held, run, skips, 0, 0)
-    _compile(foresee_exit, run, skips, 0, 0)
-    summarise(run.span, run.book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
-    PriceScores(inputs, 0, _SLOTS).market(2)
 
 
 def _compile(step: Any, *arguments: object) -> None:  # noqa: ANN401 - numba's dispatchers have no public type

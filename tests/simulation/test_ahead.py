@@ -4,7 +4,7 @@ import pytest
 
 from helios_pipeline.simulation import inputs as simulation_inputs
 from helios_pipeline.simulation import kernel, skipping, skips, summary
-from helios_pipeline.simulation.ahead import compile_rest, compile_runs
+from helios_pipeline.simulation.ahead import compile_long_steps, compile_run, compile_scores, compile_short_steps
 from helios_pipeline.simulation.arrays import records_of
 from helios_pipeline.strategy.parameters import ParameterSet
 
@@ -25,8 +25,8 @@ def signatures():
 
 @pytest.mark.parametrize("symbols", [("BTCUSDT",), ("BTCUSDT", "ETHUSDT")], ids=["one market", "two"])
 def test_a_sweep_compiles_nothing_more(inputs_of, symbols):
-    compile_runs(len(symbols))
-    compile_rest(len(symbols))
+    for compile_part in (compile_short_steps, compile_long_steps, compile_scores, compile_run):
+        compile_part(len(symbols))
     ahead = signatures()
 
     inputs = inputs_of(symbols=symbols, mark_prices=True)
