@@ -200,7 +200,7 @@ def measure_round(home: HeliosHome, settings: dict[str, Any], cache: str, number
 class MemoryWatch:
     """The highest memory that a process and its children held together; what they share is counted for each.
 
-    To count it once, the kernel would have to stop them and walk through all their pages: that costs seconds of a round.
+    To count it once, the kernel would have to stop them and walk through all pages: that costs seconds of a round.
     """
 
     def __init__(self, process: psutil.Process) -> None:
