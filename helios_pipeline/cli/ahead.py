@@ -6,17 +6,22 @@ makes what a sweep over so many markets calls, in two processes. Not in threads 
 interpreter for half of its time, and imports would wait for it.
 """
 
+import os
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+from helios_pipeline.features.machine_code import cache_folder
+
 
 def compile_ahead(markets: int) -> None:
-    """Start those processes; whatever needs the compiler here waits until they have ended.
+    """Start those processes, where there is no machine code; what needs the compiler here waits until they have ended.
 
     If they fail, nothing is lost: what is not in the cache then is compiled here.
     """
+    if any(Path(cache_folder(os.environ.get("NUMBA_CACHE_DIR", ""))).glob("*/skipping.run_sets-*.nbi")):
+        return
     compiler = subprocess.Popen(
         _command(str(markets)), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -40,14 +45,13 @@ def _command(*arguments: str) -> list[str]:
 
 def main(markets: str, part: str = "") -> None:
     """Compile; with `beside` as part what a second process takes, which says when the steps of a run are finished."""
-    from helios_pipeline.features.compiled import MACHINE_CODE
     from helios_pipeline.simulation import ahead
 
     if part == "beside":
         ahead.compile_long_steps(int(markets))
         print("steps", flush=True)
         ahead.compile_scores(int(markets))
-    elif not any(Path(MACHINE_CODE).glob("*/skipping.run_sets-*.nbi")):
+    else:
         with subprocess.Popen(_command(markets, "beside"), stdout=subprocess.PIPE) as beside:
             ahead.compile_short_steps(int(markets))
             # Also when it has failed: what it has not made is made by what needs it.

@@ -2,43 +2,18 @@
 
 Never with fast-math: sums keep their order, so a number has the same bits wherever it is made. The GIL is released.
 
-Machine code is cached in a folder named by the sources it was made from. numba itself looks only at the file that a
-function stands in, and would go on using a kernel into which an older `decide` was compiled.
+Machine code is cached where `machine_code` says.
 """
 
-import hashlib
-from importlib.resources import files
 from typing import Any
 
 import numba
 
-_PACKAGE = files("helios_pipeline")
-_PREFIX = "helios-"
-
-
-def sources_digest() -> str:
-    """A digest of every source file that compiled functions stand in."""
-    digest = hashlib.sha256()
-    for stage in ("features", "strategy", "simulation"):
-        sources = [source for source in (_PACKAGE / stage).iterdir() if source.name.endswith(".py")]
-        for source in sorted(sources, key=lambda source: source.name):
-            digest.update(source.name.encode() + b"\0" + source.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
-def cache_folder(configured: str) -> str:
-    """Where machine code is cached: below the configured folder, else below this package's own `__pycache__`.
-
-    Where that cannot be written, numba falls back to the user's cache.
-    """
-    return f"{configured or _PACKAGE / '__pycache__'}/{_PREFIX}{sources_digest()}"
-
+from helios_pipeline.features.machine_code import PREFIX, cache_folder
 
 _config: Any = numba.config
-if not _config.CACHE_DIR.rpartition("/")[2].startswith(_PREFIX):
+if not _config.CACHE_DIR.rpartition("/")[2].startswith(PREFIX):
     _config.CACHE_DIR = cache_folder(_config.CACHE_DIR)
-MACHINE_CODE: str = _config.CACHE_DIR
-"""The folder it is cached in: one folder in it a stage, with a file `module.function-….nbi` for each function."""
 
 # Nothing calls these functions from C, and each entry that is compiled for it takes a tenth of the whole time.
 _OPTIONS: dict[str, Any] = {"cache": True, "nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}

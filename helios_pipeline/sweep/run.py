@@ -22,7 +22,7 @@ import numpy as np
 import polars as pl
 
 from helios_pipeline.core.errors import SettingsError, SimulationError
-from helios_pipeline.features.compiled import sources_digest
+from helios_pipeline.features.machine_code import sources_digest
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs

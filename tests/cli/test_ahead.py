@@ -9,6 +9,7 @@ import pytest
 from numba.core.compiler_lock import global_compiler_lock
 
 from helios_pipeline.cli import ahead
+from helios_pipeline.features.machine_code import cache_folder
 
 COMPILER = "import pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)"
 """A compiler that works until a file is there."""
@@ -17,6 +18,7 @@ BESIDE_THE_COMPILER = f"""
 import pathlib, sys, threading
 from helios_pipeline.cli import ahead
 
+ahead.cache_folder = lambda configured: "/nowhere"
 ahead._command = lambda *arguments: [sys.executable, "-c", {COMPILER!r}, sys.argv[1]]
 ahead.compile_ahead(1)
 from numba.core.compiler_lock import global_compiler_lock
@@ -45,6 +47,7 @@ def test_imports_go_on_beside_the_compiler_and_what_is_compiled_waits(tmp_path):
 
 
 def test_a_compiler_that_fails_holds_nothing_up(monkeypatch):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "/nowhere")
     monkeypatch.setattr(ahead, "_command", lambda *arguments: [sys.executable, "-c", "raise SystemExit(3)"])
 
     ahead.compile_ahead(1)
@@ -54,6 +57,19 @@ def test_a_compiler_that_fails_holds_nothing_up(monkeypatch):
 
     assert global_compiler_lock._lock.acquire(timeout=60)
     global_compiler_lock._lock.release()
+
+
+def test_where_there_is_machine_code_nothing_is_started(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    made = Path(cache_folder(str(tmp_path))) / "simulation_0" / "skipping.run_sets-79.py313.nbi"
+    made.parent.mkdir(parents=True)
+    made.touch()
+    started = []
+    monkeypatch.setattr(subprocess, "Popen", lambda command, **options: started.append(command))
+
+    ahead.compile_ahead(1)
+
+    assert started == []
 
 
 @pytest.mark.soak

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numba
 
-from helios_pipeline.features import compiled
+import helios_pipeline.features.compiled  # noqa: F401 - which puts the folder in use
+from helios_pipeline.features import machine_code
 
 WITHOUT_NAUTILUS = """
 import sys
@@ -16,19 +17,19 @@ assert not [name for name in sys.modules if name.startswith(("nautilus_trader", 
 def test_machine_code_is_cached_by_the_sources_it_was_made_from(tmp_path, monkeypatch):
     for stage in ("features", "strategy", "simulation"):
         (tmp_path / stage).mkdir()
-    monkeypatch.setattr(compiled, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(machine_code, "_PACKAGE", tmp_path)
     (tmp_path / "strategy" / "signal.py").write_text("a = 1")
-    before = compiled.cache_folder("/somewhere")
+    before = machine_code.cache_folder("/somewhere")
 
     (tmp_path / "strategy" / "signal.py").write_text("a = 2")
 
     assert Path(before).parent == Path("/somewhere")
-    assert compiled.cache_folder("/somewhere") != before
-    assert Path(compiled.cache_folder("")).parent == tmp_path / "__pycache__"
+    assert machine_code.cache_folder("/somewhere") != before
+    assert Path(machine_code.cache_folder("")).parent == tmp_path / "__pycache__"
 
 
 def test_the_cache_folder_is_in_use():
-    assert Path(numba.config.CACHE_DIR).name == f"helios-{compiled.sources_digest()}"
+    assert Path(numba.config.CACHE_DIR).name == f"helios-{machine_code.sources_digest()}"
 
 
 def test_the_kernel_loads_no_heavy_library():
