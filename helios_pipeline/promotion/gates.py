@@ -8,7 +8,7 @@ import math
 from helios_pipeline.core.selection import Constraints, GateResult, Gates, Rule
 from helios_pipeline.promotion.evidence import Evidence
 from helios_pipeline.promotion.hurdle import Hurdle
-from helios_pipeline.promotion.luck import luck_sharpe
+from helios_pipeline.promotion.luck import beside_luck
 
 CONSTRAINT_WORDS = {
     "round_trips": ("round trips", "{:,.0f}"),
@@ -172,8 +172,8 @@ def _constraint_failures(name: str, constraints: Constraints, evidence: Evidence
     count, best = evidence.constraints.failed[name], evidence.constraints.best[name]
     found = _number(best, form)
     if name == "sharpe":
-        found += f"; noise would have scored {luck_sharpe(evidence.trials, int(evidence.metrics['days'])):.2f}"
-    return f"{count:,} failed {word} {_needed(name, form, threshold)} (best of any set: {found})"
+        found = beside_luck(best, trials=evidence.trials, days=int(evidence.metrics["days"]))
+    return f"{count:,} failed {word} {_needed(name, form, threshold)}, best of any set {found}"
 
 
 def _needed(name: str, form: str, threshold: float) -> str:

@@ -66,7 +66,7 @@ def price_skips(slots: Records, first_day_slot: int, slots_per_day: int) -> Skip
     count, markets = slots.shape
     shape, blocks = (markets, count), (markets, -(-count // BLOCK))
     exists, closes = slots["ask"] > 0, np.ascontiguousarray(slots["close"])
-    # Ticks are far below 2^53: as doubles they are exact, and one compiled search serves prices and scores.
+    # A tick is 1e-8 at least, so as doubles prices below 90 million are exact; one search serves them and scores.
     downs = np.ascontiguousarray(np.where(exists, np.minimum(slots["bid"], slots["low"]), np.inf).T)
     ups = np.ascontiguousarray(np.where(exists, np.maximum(slots["ask"], slots["high"]), -np.inf).T)
     firsts = np.arange(0, count, BLOCK)

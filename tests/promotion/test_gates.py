@@ -110,10 +110,10 @@ def test_a_round_without_candidate_says_how_many_sets_failed_which_constraint(ju
     assert failing(results) == ["constraints"]
     assert results["constraints"].value == 0.0
     assert results["constraints"].explanation == (
-        "0 of 2,160 sets met every constraint: 100 failed round trips ≥ 20 (best of any set: 600); "
-        "900 failed drawdown no deeper than -20.0% (best of any set: -1.0%); "
-        "2,000 failed Sharpe ≥ 1.50 (best of any set: 1.21; noise would have scored 2.45); "
-        "10 failed win rate ≥ 30.0% (best of any set: 70.0%)."
+        "0 of 2,160 sets met every constraint: 100 failed round trips ≥ 20, best of any set 600; "
+        "900 failed drawdown no deeper than -20.0%, best of any set -1.0%; "
+        "2,000 failed Sharpe ≥ 1.50, best of any set 1.21 (noise would have scored 2.45); "
+        "10 failed win rate ≥ 30.0%, best of any set 70.0%."
     )
 
 
