@@ -1,6 +1,9 @@
 import asyncio
+import gc
 import http.client
+import socket
 import time
+import warnings
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -11,7 +14,7 @@ from aiohttp import web
 from helios_pipeline.core.errors import SimulationError
 from simulated_venues.control import control_routes
 from simulated_venues.faults import Fault, Faults
-from simulated_venues.site import Site, fault_middleware
+from simulated_venues.site import LOOPBACK, Site, fault_middleware
 from simulated_venues.venue import embedded
 
 JSON = {"Content-Type": "application/json"}
@@ -110,3 +113,27 @@ def test_a_site_that_stopped_listens_at_the_same_port_again():
     first, second = asyncio.run(ports())
 
     assert first == second != 0
+
+
+@pytest.mark.parametrize("turns", range(5))
+def test_a_client_that_comes_while_the_site_stops_is_closed_and_nothing_stays_open(turns):
+    async def scenario():
+        site = Site(port=0)
+        await site.start(web.Application())
+        with socket.create_connection((LOOPBACK, site.port)) as client:
+            # How far the loop is with the connection when the site stops: from not accepted to served.
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await site.stop()
+            client.setblocking(False)
+            return client.recv(1)
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            assert asyncio.run(scenario()) == b""
+        except ConnectionResetError:
+            # Not accepted yet: the system refuses it.
+            assert turns < 2
+        gc.collect()
+    assert [str(each.message) for each in told] == []
