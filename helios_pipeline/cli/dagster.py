@@ -36,6 +36,13 @@ CANCEL_WITHIN_SECONDS = 60
 MONITOR_EVERY_SECONDS = 15
 TICKS_KEPT = {"purge_after_days": {"skipped": 3, "success": 60, "failure": 60, "started": 60}}
 """Days after which Dagster forgets that a schedule or sensor was asked."""
+STATEMENT_SECONDS = 600
+"""A statement of Dagster that takes longer has failed."""
+
+CONNECTION_SECONDS = 60
+"""After which a connection of Dagster is made anew, as the database may have been away since."""
+
+CONNECTIONS = 20
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal a process gets when its parent ends."""
 
@@ -102,6 +109,10 @@ def open_instance(settings: "Settings", dagster_url: str) -> Iterator["dg.Dagste
             lock.own()
             instance = dg.DagsterInstance.from_config(str(folder))
             instance.get_run_records(limit=1)
+            # Keeps connections; else each of a run's seventy statements opens one of its own.
+            instance.optimize_for_webserver(
+                statement_timeout=STATEMENT_SECONDS * 1000, pool_recycle=CONNECTION_SECONDS, max_overflow=CONNECTIONS
+            )
             instance.event_log_storage.set_concurrency_slots(VENUE_POOL, settings.dagster.venue_requests)
         with instance:
             yield instance

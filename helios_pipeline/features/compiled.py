@@ -5,6 +5,7 @@ Never with fast-math: sums keep their order, so a number has the same bits where
 Machine code is cached where `machine_code` says.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -35,3 +36,11 @@ step = numba.njit(**_INTERNAL)
 
 inlined = numba.njit(**_INTERNAL, forceinline=True)
 """The same, copied into every caller: for what runs in almost every bar."""
+
+
+def over_arrays(formula: Any) -> Callable[..., Any]:  # noqa: ANN401 - numba's dispatchers have no public type
+    """A compiled formula of plain arithmetic, for whole arrays: NumPy does to each element what it does, bit for bit.
+
+    So that what is called some times a sweep need not be compiled again for arrays.
+    """
+    return formula.py_func  # type: ignore[no-any-return]

@@ -13,7 +13,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from helios_pipeline.features.compiled import compiled
+from helios_pipeline.features.compiled import allocation_free, compiled, step
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -22,16 +22,11 @@ LANES = 64
 """Windows that are summed side by side."""
 
 
-@compiled
 def log_prices(prices: Floats) -> Floats:
     """Natural logarithms, by the C library's `log` on each price (numpy's own differs in the last bit at times)."""
-    logs = np.empty(len(prices))
-    for i in range(len(prices)):
-        logs[i] = math.log(prices[i])
-    return logs
+    return np.array([math.log(price) for price in prices.tolist()], np.float64)
 
 
-@compiled
 def segment_starts(opened_at: Integers, interval: int, max_gap_bars: int) -> Integers:
     """Index of the earliest bar that a window ending at each bar may contain.
 
@@ -43,16 +38,17 @@ def segment_starts(opened_at: Integers, interval: int, max_gap_bars: int) -> Int
     Returns:
         One index per bar, non-decreasing.
     """
-    starts = np.empty(len(opened_at), np.int64)
-    start = 0
-    for i in range(len(opened_at)):
-        if i > 0 and (opened_at[i] - opened_at[i - 1]) // interval - 1 > max_gap_bars:
-            start = i
-        starts[i] = start
-    return starts
+    return _last_begun(np.diff(opened_at) // interval - 1 > max_gap_bars, len(opened_at))
 
 
-@compiled
+def _last_begun(begins: npt.NDArray[np.bool_], count: int) -> Integers:
+    """Index of the last element up to each one that begins something; the first does, then those after `begins`."""
+    indices = np.arange(count)
+    indices[1:][~begins] = 0
+    return np.maximum.accumulate(indices)
+
+
+@step
 def mean_and_std(values: Floats, at: int, lookback: int) -> tuple[float, float]:
     """Mean and standard deviation (ddof 0) of `values[at - lookback + 1 : at + 1]`, in two passes.
 
@@ -92,25 +88,24 @@ def z_score(values: Floats, at: int, lookback: int) -> float:
     return float((values[at] - mean) / std)
 
 
-@compiled
 def z_scores(values: Floats, starts: Integers, lookback: int) -> Floats:
     """`z_score` at every bar; NaN while the bar's segment is shorter than `lookback`."""
     scores = np.full(len(values), np.nan)
-    score_windows(values, starts, equal_runs(values), lookback, 0, scores)
+    score_windows(values, starts, equal_runs(values), lookback, 0, new_lanes(), scores)
     return scores
 
 
-@compiled
 def equal_runs(values: Floats) -> Integers:
     """How many values up to each one are equal to it, itself included."""
-    runs = np.ones(len(values), np.int64)
-    for i in range(1, len(values)):
-        if values[i] == values[i - 1]:
-            runs[i] = runs[i - 1] + 1
-    return runs
+    return np.arange(len(values)) - _last_begun(values[1:] != values[:-1], len(values)) + 1
 
 
-@compiled
+def new_lanes() -> Floats:
+    """Room for the windows that `score_windows` sums side by side."""
+    return np.empty((2, LANES))
+
+
+@step
 def sum_lanes(values: Floats, oldest: int, lookback: int, sums: Floats) -> None:
     """Sum of each lane's window, oldest value first; the window of lane 0 begins at `oldest`."""
     sums[:] = 0.0
@@ -126,7 +121,7 @@ def sum_lanes(values: Floats, oldest: int, lookback: int, sums: Floats) -> None:
             sums[lane] = total
 
 
-@compiled
+@step
 def sum_squares(values: Floats, oldest: int, lookback: int, means: Floats, sums: Floats) -> None:
     """Sum of each lane's squared distances from its mean, oldest value first."""
     sums[:] = 0.0
@@ -143,8 +138,10 @@ def sum_squares(values: Floats, oldest: int, lookback: int, means: Floats, sums:
             sums[lane] = total
 
 
-@compiled
-def score_windows(values: Floats, starts: Integers, runs: Integers, lookback: int, first: int, scores: Floats) -> None:
+@allocation_free
+def score_windows(  # noqa: PLR0913 - arrays of the caller
+    values: Floats, starts: Integers, runs: Integers, lookback: int, first: int, lanes: Floats, scores: Floats
+) -> None:
     """Write `z_score` of the bars from `first` on where the segment is long enough; nothing elsewhere.
 
     Windows that end at neighbouring bars are summed side by side, each in the order in which `mean_and_std` adds, so
@@ -156,16 +153,17 @@ def score_windows(values: Floats, starts: Integers, runs: Integers, lookback: in
         runs: from `equal_runs`.
         lookback: length of the window.
         first: first bar to write.
+        lanes: from `new_lanes`; is overwritten.
         scores: receives them, by bar.
     """
-    sums, means = np.empty(LANES), np.empty(LANES)
+    sums, means = lanes[0], lanes[1]
     for base in range(max(first, lookback - 1), len(values), LANES):
-        lanes = min(LANES, len(values) - base)
-        sum_lanes(values, base - lookback + 1, lookback, sums[:lanes])
-        for lane in range(lanes):
+        count = min(LANES, len(values) - base)
+        sum_lanes(values, base - lookback + 1, lookback, sums[:count])
+        for lane in range(count):
             means[lane] = sums[lane] / lookback
-        sum_squares(values, base - lookback + 1, lookback, means, sums[:lanes])
-        for lane in range(lanes):
+        sum_squares(values, base - lookback + 1, lookback, means, sums[:count])
+        for lane in range(count):
             at = base + lane
             if at - lookback + 1 >= starts[at]:
                 std = 0.0 if runs[at] >= lookback else math.sqrt(sums[lane] / lookback)

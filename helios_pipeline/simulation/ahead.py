@@ -12,7 +12,6 @@ import numpy as np
 
 from helios_pipeline.core.records import AllocationLimits, Costs, FeatureSettings, Instrument
 from helios_pipeline.simulation.arrays import PARAMETERS, SETTLEMENT, SLOT, Market, Run, new_book
-from helios_pipeline.simulation.costs import quotes
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.kernel import PriceScores, make_span
 from helios_pipeline.simulation.skipping import (
@@ -26,7 +25,7 @@ from helios_pipeline.simulation.skipping import (
     run_sets,
     watch_bar,
 )
-from helios_pipeline.simulation.skips import Skips, fill_scores, price_skips
+from helios_pipeline.simulation.skips import Skips, price_skips
 from helios_pipeline.simulation.summary import BLOCKS, METRICS, summarise
 from helios_pipeline.strategy.allocation import CONTRACT, AccountState, make_contract
 from helios_pipeline.strategy.signal import SignalRule
@@ -56,7 +55,7 @@ _FEATURES = FeatureSettings(
 
 
 def compile_short_steps(markets: int) -> None:
-    """The short steps of a run, and what a sweep over so many markets calls before it."""
+    """The short steps of a run over so many markets, and its summary: half of the work."""
     run, skips = _run(empty_inputs(markets))
     _compile(next_due, run, skips, 0)
     _compile(leave_at_open, run, 0)
@@ -64,16 +63,14 @@ def compile_short_steps(markets: int) -> None:
     _compile(rank_entries, run, skips, 0, AccountState(0, 0, 0))
     _compile(enter, run, 0, 0)
     _compile(watch_bar, run, 0)
-    quotes(np.ones(1, np.int64), 0)
-    fill_scores(skips, run.market, 0.0, 0, _SLOTS)
+    _compile(summarise, run.span, run.book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
 
 
 def compile_long_steps(markets: int) -> None:
-    """The long steps of a run."""
+    """The long steps of a run: the other half."""
     run, skips = _run(empty_inputs(markets))
     _compile(pass_held, run, skips, 0, 0)
     _compile(foresee_exit, run, skips, 0, 0)
-    summarise(run.span, run.book, np.zeros(len(METRICS)), np.zeros((BLOCKS, 3)))
 
 
 def compile_scores(markets: int) -> None:

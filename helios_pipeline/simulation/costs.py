@@ -4,11 +4,9 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
-import numpy as np
-
 from helios_pipeline.core.errors import SettingsError
 from helios_pipeline.core.records import Costs
-from helios_pipeline.features.compiled import allocation_free, compiled
+from helios_pipeline.features.compiled import allocation_free, over_arrays
 from helios_pipeline.features.windows import Integers
 
 COST_UNITS = 10_000_000
@@ -65,14 +63,9 @@ def sell_ticks(ticks: int, cost: int) -> int:
     return ticks * (COST_UNITS - cost) // COST_UNITS
 
 
-@compiled
 def quotes(opens: Integers, cost: int) -> tuple[Integers, Integers]:
     """Bid and ask around each open: where a seller and a buyer are filled."""
-    bids, asks = np.empty_like(opens), np.empty_like(opens)
-    for i in range(len(opens)):
-        bids[i] = sell_ticks(opens[i], cost)
-        asks[i] = buy_ticks(opens[i], cost)
-    return bids, asks
+    return over_arrays(sell_ticks)(opens, cost), over_arrays(buy_ticks)(opens, cost)
 
 
 @allocation_free

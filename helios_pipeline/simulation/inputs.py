@@ -1,10 +1,12 @@
 """Everything a simulation is given, as exact arrays over clock slots."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -20,7 +22,7 @@ from helios_pipeline.core.records import (
     Window,
 )
 from helios_pipeline.features.settlements import as_datetime, microseconds, refuse_missing_settlements
-from helios_pipeline.features.windows import Floats, Integers
+from helios_pipeline.features.windows import Floats, Integers, equal_runs, log_prices, segment_starts
 from helios_pipeline.simulation.arrays import SETTLEMENT, SLOT, Records
 from helios_pipeline.simulation.costs import CostUnits, cost_units, quotes
 from helios_pipeline.simulation.funding import BAR_OPEN, LARGEST_RATE, LAST_CLOSE, MARK_PRICE, RATE_UNITS
@@ -32,7 +34,29 @@ _SLOT = BAR_INTERVAL // timedelta(microseconds=1)
 _HOUR = 3_600_000_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class PricedBars(NamedTuple):
+    """A market's valid bars: what its price scores are made of, whatever the lookback.
+
+    Attributes:
+        slots: of each bar.
+        logs: of its close.
+        starts: from `segment_starts`.
+        runs: from `equal_runs`.
+    """
+
+    slots: Integers
+    logs: Floats
+    starts: Integers
+    runs: Integers
+
+    def until(self, slot: int) -> "PricedBars":
+        """Those before a slot; nothing in them depends on later ones."""
+        count = int(np.searchsorted(self.slots, slot))
+        return PricedBars(self.slots[:count], self.logs[:count], self.starts[:count], self.runs[:count])
+
+
+# Without slots: what is made once is kept beside the fields.
+@dataclass(frozen=True, kw_only=True)
 class SimulationInputs:
     """Prices, settlements, features, costs and limits of several markets over one span of clock slots.
 
@@ -65,6 +89,21 @@ class SimulationInputs:
     limits: AllocationLimits
     feature_settings: FeatureSettings
     initial_equity_quanta: int
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: equal inputs pickle to equal bytes, whatever was made of them."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    @cached_property
+    def priced_bars(self) -> tuple[PricedBars, ...]:
+        """Of each market, those of the whole span."""
+        return tuple(self._priced_bars(m) for m in range(len(self.instruments)))
+
+    def _priced_bars(self, m: int) -> PricedBars:
+        numerator, denominator = self.instruments[m].tick.as_integer_ratio()
+        slots = np.flatnonzero(self.slots["ask"][:-1, m] > 0)
+        logs = log_prices(self.slots["close"][slots, m] * numerator / denominator)
+        return PricedBars(slots, logs, segment_starts(slots, 1, self.feature_settings.max_gap_bars), equal_runs(logs))
 
     def slot_of(self, instant: datetime) -> int:
         """The slot that opens at an instant; the number of slots for the span's end.

@@ -1,14 +1,13 @@
 """The simulation's two entries: many parameter sets for their metrics, or one with everything that happened."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.features.compiled import compiled
-from helios_pipeline.features.windows import Floats, Integers, equal_runs, log_prices, score_windows, segment_starts
+from helios_pipeline.features.windows import Floats, Integers, new_lanes, score_windows
 from helios_pipeline.simulation.arrays import Market, Records, Run, Span, new_book, records_of
 from helios_pipeline.simulation.inputs import SLOT_MILLISECONDS, SimulationInputs
 from helios_pipeline.simulation.machine import run_set
@@ -58,19 +57,35 @@ def evaluate(inputs: SimulationInputs, records: Records, *, start: int, stop: in
     Raises:
         SimulationError: the span is empty or outside the inputs.
     """
-    span = make_span(inputs, start, stop)
-    rows = np.zeros((len(records), len(METRICS)))
-    blocks = np.zeros((len(records), BLOCKS, 3))
-    book = new_book(len(inputs.instruments), span.days, 0)
-    scores = PriceScores(inputs, start, stop)
-    skips = price_skips(inputs.slots, span.first_day_slot, span.slots_per_day)
-    costs, limits = inputs.cost_units, inputs.compiled_limits
-    for chosen in _rows_by_signal(records):
-        lookback, weight = records["lookback_bars"][chosen[0]], records["funding_weight"][chosen[0]]
-        market = scores.market(int(lookback))
-        fill_scores(skips, market, float(weight), start, stop)
-        run_sets(market, skips, span, records, chosen, costs, limits, book, rows, blocks)
-    return Evaluation(rows=rows, blocks=blocks)
+    return Evaluator(inputs, start, stop).evaluate(records)
+
+
+class Evaluator:
+    """Evaluates sets over one span, as `evaluate` does; its tables and buffers are made once, and serve one thread.
+
+    Raises:
+        SimulationError: the span is empty or outside the inputs.
+    """
+
+    def __init__(self, inputs: SimulationInputs, start: int, stop: int) -> None:
+        self._span = make_span(inputs, start, stop)
+        self._book = new_book(len(inputs.instruments), self._span.days, 0)
+        self._scores = PriceScores(inputs, start, stop)
+        self._skips = price_skips(inputs.slots, self._span.first_day_slot, self._span.slots_per_day)
+        self._costs, self._limits = inputs.cost_units, inputs.compiled_limits
+
+    def evaluate(self, records: Records) -> Evaluation:
+        """Run each set; `PARAMETERS` in any order."""
+        rows = np.zeros((len(records), len(METRICS)))
+        blocks = np.zeros((len(records), BLOCKS, 3))
+        for chosen in _rows_by_signal(records):
+            lookback, weight = records["lookback_bars"][chosen[0]], records["funding_weight"][chosen[0]]
+            market = self._scores.market(int(lookback))
+            fill_scores(self._skips, market, float(weight), self._span.start, self._span.stop)
+            run_sets(
+                market, self._skips, self._span, records, chosen, self._costs, self._limits, self._book, rows, blocks
+            )
+        return Evaluation(rows=rows, blocks=blocks)
 
 
 def simulate(inputs: SimulationInputs, parameters: ParameterSet, *, start: int, stop: int) -> Simulation:
@@ -121,58 +136,22 @@ class PriceScores:
     """Price scores of a span for one lookback after the other, in a buffer that is made once."""
 
     def __init__(self, inputs: SimulationInputs, start: int, stop: int) -> None:
-        self._inputs = inputs
+        self._inputs, self._start = inputs, start
         self._scores = np.full(inputs.slots.shape, np.nan)
-        self._bars = [_scored_bars(inputs, m, start, stop) for m in range(len(inputs.instruments))]
+        self._bars = [bars.until(stop) for bars in inputs.priced_bars]
+        self._lanes = new_lanes()
         self._lookback = 0
 
     def market(self, lookback: int) -> Market:
         """Everything the kernel reads for a lookback; valid until the next call."""
         if lookback != self._lookback:
             for m, bars in enumerate(self._bars):
-                _score_slots(self._scores[:, m], bars, lookback)
+                first, scores = int(np.searchsorted(bars.slots, self._start)), np.full(len(bars.slots), np.nan)
+                score_windows(bars.logs, bars.starts, bars.runs, lookback, first, self._lanes, scores)
+                self._scores[bars.slots[first:], m] = scores[first:]
             self._lookback = lookback
         inputs = self._inputs
         return Market(inputs.slots, inputs.z_funding, self._scores, inputs.settlements, inputs.contracts)
-
-
-class ScoredBars(NamedTuple):
-    """A market's valid bars until the span's end.
-
-    Attributes:
-        slots: of each bar.
-        logs: of its close.
-        starts: from `segment_starts`.
-        runs: from `equal_runs`.
-        scores: room for their scores.
-        first: index of the first bar inside the span.
-    """
-
-    slots: Integers
-    logs: Floats
-    starts: Integers
-    runs: Integers
-    scores: Floats
-    first: int
-
-
-def _scored_bars(inputs: SimulationInputs, m: int, start: int, stop: int) -> ScoredBars:
-    tick = inputs.instruments[m].tick
-    numerator, denominator = tick.as_integer_ratio()
-    slots = np.flatnonzero(inputs.slots["ask"][:stop, m] > 0)
-    logs = log_prices(inputs.slots["close"][slots, m] * numerator / denominator)
-    starts = segment_starts(slots, 1, inputs.feature_settings.max_gap_bars)
-    first = int(np.searchsorted(slots, start))
-    return ScoredBars(slots, logs, starts, equal_runs(logs), np.empty(len(slots)), first)
-
-
-@compiled
-def _score_slots(scores: Floats, bars: ScoredBars, lookback: int) -> None:
-    """Write `z_score` of the bars inside the span to their slots; other slots keep NaN."""
-    bars.scores[:] = np.nan
-    score_windows(bars.logs, bars.starts, bars.runs, lookback, bars.first, bars.scores)
-    for k in range(bars.first, len(bars.slots)):
-        scores[bars.slots[k]] = bars.scores[k]
 
 
 @compiled

@@ -9,7 +9,7 @@ Nothing is recorded here, and of entries that were not made only those below a m
 are not copied into their caller take records, not the run: to pass a tuple of arrays costs more than a bar.
 """
 
-from helios_pipeline.features.compiled import compiled, inlined, step
+from helios_pipeline.features.compiled import allocation_free, inlined, step
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import (
     MAX_HOLDING,
@@ -45,7 +45,7 @@ EXACT = float(2**52)
 gives the drawdown that its falls would give one after the other."""
 
 
-@compiled
+@allocation_free
 def run_sets(  # noqa: C901, PLR0912, PLR0913 - each function between this and its steps is compiled with all of them again
     market: Market,
     skips: Skips,

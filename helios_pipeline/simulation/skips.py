@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from helios_pipeline.features.compiled import compiled, step
+from helios_pipeline.features.compiled import over_arrays, step
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import Market, Records
 from helios_pipeline.strategy.signal import signal
@@ -30,7 +30,7 @@ class Skips(NamedTuple):
     """One number a market and slot, or block of slots: shapes (markets, slots + 1) except where said.
 
     Attributes:
-        levels: what an exit is judged by, NaN for none; `level_lows`, `level_highs` of its block, NaN left out.
+        levels: what an exit is judged by, NaN for none; `level_lows`, `level_highs` of its block, NaN if all are.
         scored: whether that is s, by which an entry is judged too; `strength_highs`, the highest |s| of its block.
         downs: the lowest price that could touch a long's stop, in ticks, ∞ where the bar is missing; `down_lows`.
         ups: the highest price that could touch a short's stop, in ticks, −∞ where the bar is missing; `up_highs`.
@@ -100,28 +100,18 @@ def price_skips(slots: Records, first_day_slot: int, slots_per_day: int) -> Skip
     )
 
 
-@compiled
 def fill_scores(skips: Skips, market: Market, funding_weight: float, first: int, stop: int) -> None:
     """Write everything that depends on lookback and funding weight, for the bars `first ≤ slot < stop`."""
+    bars, blocks = slice(first, stop), slice(first // BLOCK, (stop - 1) // BLOCK + 1)
+    starts = np.maximum(np.arange(blocks.start, blocks.stop) * BLOCK - first, 0)
     for m in range(len(skips.levels)):
-        levels, scored = skips.levels[m], skips.scored[m]
-        for block in range(first // BLOCK, (stop - 1) // BLOCK + 1):
-            strength_high, level_low, level_high = -1.0, np.inf, -np.inf
-            for i in range(max(first, block * BLOCK), min(stop, (block + 1) * BLOCK)):
-                level = signal(market.z_price[i, m], market.z_funding[i, m], funding_weight)
-                scored[i] = level == level
-                if level == level:
-                    strength_high = max(strength_high, abs(level))
-                else:
-                    level = market.z_price[i, m]
-                levels[i] = level
-                if level < level_low:
-                    level_low = level
-                if level > level_high:
-                    level_high = level
-            skips.strength_highs[m, block] = strength_high
-            skips.level_lows[m, block] = level_low
-            skips.level_highs[m, block] = level_high
+        z_price = market.z_price[bars, m]
+        scores = over_arrays(signal)(z_price, market.z_funding[bars, m], funding_weight)
+        skips.scored[m, bars] = scored = scores == scores
+        skips.levels[m, bars] = levels = np.where(scored, scores, z_price)
+        skips.strength_highs[m, blocks] = np.maximum.reduceat(np.where(scored, np.abs(scores), -1.0), starts)
+        skips.level_lows[m, blocks] = np.fmin.reduceat(levels, starts)
+        skips.level_highs[m, blocks] = np.fmax.reduceat(levels, starts)
 
 
 @step

@@ -3,7 +3,7 @@
 import math
 
 from helios_pipeline.core.records import QUANTA_PER_UNIT
-from helios_pipeline.features.compiled import compiled
+from helios_pipeline.features.compiled import step
 from helios_pipeline.features.windows import Floats, mean_and_std
 from helios_pipeline.simulation.arrays import Book, Span
 
@@ -43,7 +43,7 @@ SHORTEST_SHARPE_DAYS = 60
 DAYS_PER_YEAR = 365.0
 
 
-@compiled
+@step
 def summarise(span: Span, book: Book, row: Floats, blocks: Floats) -> None:
     """Write the metrics of the run in `book`.
 
@@ -78,7 +78,7 @@ def summarise(span: Span, book: Book, row: Floats, blocks: Floats) -> None:
     sum_days(returns, inner, row, blocks)
 
 
-@compiled
+@step
 def sum_days(returns: Floats, inner: int, row: Floats, blocks: Floats) -> None:
     """Add r, r², r³ and r⁴ of all days, r and r² of the inner ones, of the rest and of each block."""
     block, passed = 0, 0
@@ -102,7 +102,7 @@ def sum_days(returns: Floats, inner: int, row: Floats, blocks: Floats) -> None:
             block += 1
 
 
-@compiled
+@step
 def sharpe(returns: Floats) -> float:
     """Mean over standard deviation (ddof 0) of daily returns × √365; NaN below 60 days or for equal returns."""
     if len(returns) < SHORTEST_SHARPE_DAYS:

@@ -26,7 +26,7 @@ from helios_pipeline.features.machine_code import sources_digest
 from helios_pipeline.features.windows import Floats, Integers
 from helios_pipeline.simulation.arrays import Records
 from helios_pipeline.simulation.inputs import SimulationInputs
-from helios_pipeline.simulation.kernel import Evaluation, evaluate
+from helios_pipeline.simulation.kernel import Evaluation, Evaluator
 from helios_pipeline.simulation.summary import BLOCKS, METRICS
 from helios_pipeline.sweep.grid import Grid
 from helios_pipeline.sweep.points import chunk_rows, points_frame
@@ -168,15 +168,14 @@ class Task:
     def __init__(
         self, inputs: SimulationInputs, records: Records, chunks: list[Integers], *, span: tuple[int, int], shared: bool
     ) -> None:
-        self._inputs, self._records, self._chunks = inputs, records, chunks
+        self._evaluators, self._records, self._chunks = ThreadEvaluators(inputs), records, chunks
         self._span, self._shared = span, shared
         self._pickled = b"" if shared else pickle.dumps(inputs, protocol=pickle.HIGHEST_PROTOCOL)
         self._key = inputs_key(self._pickled)
 
     def run(self, number: int) -> Evaluation:
         """Evaluate a chunk in this thread."""
-        start, stop = self._span
-        return evaluate(self._inputs, self._records[self._chunks[number]], start=start, stop=stop)
+        return self._evaluators.evaluate(self._records[self._chunks[number]], *self._span)
 
     def submit(self, executor: Executor, number: int, *, with_inputs: bool) -> "Future[Evaluation | None]":
         """Hand a chunk to the executor, with the inputs for a worker that does not hold them."""
@@ -186,7 +185,22 @@ class Task:
         return executor.submit(evaluate_chunk, self._key, pickled, self._records[self._chunks[number]], *self._span)
 
 
-_held: dict[str, SimulationInputs] = {}
+class ThreadEvaluators:
+    """An evaluator for each thread, kept while its chunks are of one span: neighbouring chunks share a lookback."""
+
+    def __init__(self, inputs: SimulationInputs) -> None:
+        self._inputs, self._of_thread = inputs, threading.local()
+
+    def evaluate(self, records: Records, start: int, stop: int) -> Evaluation:
+        """Evaluate sets over the slots [start, stop)."""
+        if getattr(self._of_thread, "span", None) != (start, stop):
+            self._of_thread.span = start, stop
+            self._of_thread.evaluator = Evaluator(self._inputs, start, stop)
+        evaluator: Evaluator = self._of_thread.evaluator
+        return evaluator.evaluate(records)
+
+
+_held: dict[str, ThreadEvaluators] = {}
 """In a worker: the inputs it was last sent, by key. One at a time, so that memory stays bounded."""
 
 
@@ -201,7 +215,7 @@ def hold_inputs(key: str, pickled: bytes) -> None:
             f"worker: expected the code of who sends the sets, {key.partition(':')[0]}, found {CODE}. Install the same "
             "version of Helios on every machine, and start the workers again."
         )
-    loaded = pickle.loads(pickled)
+    loaded = ThreadEvaluators(pickle.loads(pickled))
     _held.clear()
     _held[key] = loaded
 
@@ -210,8 +224,8 @@ def evaluate_chunk(key: str, pickled: bytes | None, records: Records, start: int
     """In a worker: evaluate some sets on the inputs it holds; None if it holds others and was sent none."""
     if pickled is not None:
         hold_inputs(key, pickled)
-    inputs = _held.get(key)
-    return None if inputs is None else evaluate(inputs, records, start=start, stop=stop)
+    evaluators = _held.get(key)
+    return None if evaluators is None else evaluators.evaluate(records, start, stop)
 
 
 def end_with_parent() -> None:

@@ -39,5 +39,5 @@ def test_a_rehearsal_loads_every_function_that_a_decision_calls() -> None:
         [sys.executable, "-c", FIRST_AND_SECOND], capture_output=True, text=True, timeout=120, check=True
     ).stdout.split()
 
-    needed = {"z_score", "floored_z_score", "volatility", "average_true_range", "segment_starts", "log_prices"}
+    needed = {"z_score", "floored_z_score", "volatility", "average_true_range"}
     assert set(called) >= needed | {"decide", "allocate", "stop_ticks"}

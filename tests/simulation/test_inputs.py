@@ -83,6 +83,16 @@ def test_inputs_pickle_small(inputs_of):
     assert copy.slots.tobytes() == inputs.slots.tobytes()
 
 
+def test_inputs_pickle_to_the_same_bytes_after_they_were_used(inputs_of):
+    inputs = inputs_of(symbols=("BTCUSDT",), count=96)
+    unused = pickle.dumps(inputs)
+
+    (bars,) = inputs.priced_bars
+
+    assert pickle.dumps(inputs) == unused
+    assert bars.until(50).slots.tolist() == [slot for slot in bars.slots.tolist() if slot < 50]
+
+
 def test_a_price_off_its_tick_is_refused(frames_of, build):
     instrument, bars, features, funding = frames_of()
     off = bars.with_columns(

@@ -12,7 +12,7 @@ from polars.testing import assert_frame_equal
 
 from helios_pipeline.core.errors import SimulationError
 from helios_pipeline.simulation.arrays import records_of
-from helios_pipeline.simulation.kernel import evaluate, simulate
+from helios_pipeline.simulation.kernel import Evaluator, evaluate, simulate
 from helios_pipeline.strategy.parameters import ParameterSet
 
 THREE = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
@@ -177,6 +177,19 @@ def test_metrics_of_many_sets_are_those_of_each_alone(inputs_of, shape, paramete
     for row, one in zip(evaluation.metrics.iter_rows(named=True), sets, strict=True):
         alone = simulate(inputs, one, **whole(inputs)).metrics
         assert row == pytest.approx(dict(alone), abs=0, rel=0, nan_ok=True)
+
+
+@FEW
+@given(SHAPES, POINTS, POINTS)
+def test_an_evaluator_remembers_nothing_of_the_sets_before(inputs_of, shape, before, parameters):
+    inputs = inputs_of(**shape)
+    evaluator = Evaluator(inputs, **whole(inputs))
+
+    evaluator.evaluate(records_of([before, replace(before, funding_weight=before.funding_weight + 1)]))
+    found = evaluator.evaluate(records_of([parameters]))
+
+    fresh = evaluate(inputs, records_of([parameters]), **whole(inputs))
+    assert (found.rows.tobytes(), found.blocks.tobytes()) == (fresh.rows.tobytes(), fresh.blocks.tobytes())
 
 
 @FEW

@@ -242,3 +242,19 @@ def test_every_type_that_is_removed_is_one_of_dagsters():
 
     assert {*VERBOSE, *OF_ASSETS} <= known
     assert not any("FAILURE" in kind or kind.startswith(("PIPELINE_", "RUN_")) for kind in VERBOSE)
+
+
+def test_an_instance_keeps_its_connections(instance, database):
+    def connected():
+        with psycopg.connect(plain(database)) as connection:
+            rows = connection.execute(
+                "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+                " and backend_type = 'client backend'"
+            )
+            return {pid for (pid,) in rows}
+
+    make(instance, walk_forward_report)
+    kept = connected()
+    make(instance, walk_forward_report)
+
+    assert kept & connected()
