@@ -17,9 +17,11 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -101,12 +103,16 @@ def main() -> int:
         f"{psutil.cpu_count()} cores, load average {psutil.getloadavg()[0]:.1f}",
         flush=True,
     )
-    helios = run_helios(inputs, sweep)
-    others = []
+    engines: list[Callable[[], Speed]] = []
     if "vectorbt" not in options.without:
-        others += [run_vectorbt(inputs, records, engine) for engine in ("numba", "rust")]
+        engines += [partial(run_vectorbt, inputs, records, engine) for engine in ("numba", "rust")]
     if "nautilus" not in options.without:
-        others += [run_nautilus(inputs, records), run_product(inputs, records)]
+        engines += [partial(run_nautilus, inputs, records), partial(run_product, inputs, records)]
+    helios, others = [run_helios(inputs, sweep)], []
+    for run in engines:
+        others.append(run())
+        # The machine's clock changes while this runs: each engine is compared with Helios just before and after it.
+        helios.append(run_helios(inputs, sweep))
     show_speeds(helios, others)
     if "scaling" not in options.without:
         show_scaling(months, options.sweep)
@@ -261,12 +267,23 @@ def run_product(inputs: SimulationInputs, records: Records) -> Speed:
     )
 
 
-def show_speeds(helios: Speed, others: list[Speed]) -> None:
-    """The table, then whether the trades agree."""
+def together(runs: Sequence[Speed]) -> Speed:
+    """Some runs of one engine as one."""
+    return replace(runs[0], sets=sum(run.sets for run in runs), seconds=sum(run.seconds for run in runs))
+
+
+def show_speeds(helios: Sequence[Speed], others: Sequence[Speed]) -> None:
+    """The table, then whether the trades agree.
+
+    Args:
+        helios: its runs before, between and after those of the others.
+        others: one run of each.
+    """
     print(f"  {'engine':<30} {'sets':>8} {'seconds':>8} {'sets/s':>10} {'memory':>9}  Helios is")
-    for each in (helios, *others):
+    around = [together(helios[k : k + 2]) for k in range(len(others))]
+    for each, beside in ((together(helios), None), *zip(others, around, strict=True)):
         memory = "" if each.peak_bytes is None else f"{each.peak_bytes / 1e6:,.0f} MB"
-        ratio = "" if each is helios else f"{helios.rate / each.rate:,.0f} ×"
+        ratio = "" if beside is None else f"{beside.rate / each.rate:,.0f} ×"
         budget = next((least for name, least in BUDGETS.items() if each.engine.startswith(name)), None)
         needed = "" if budget is None else f" (budget {budget:,} ×)"
         print(
