@@ -3,10 +3,11 @@
     .venv/bin/python benchmarks/bench_sweep.py [--sweep 20736] [--sets 256] [--months 2024-01 2025-01]
 
 The first month only warms lookbacks. `common_strategy.py` says what all engines trade; vectorbt runs with its Numba and
-its Rust engine, in an environment of its own that this command makes. Helios runs the whole sweep; vectorbt, whose time
-is proportional to sets, some of them, and NautilusTrader a few. Every engine gets one thread; seconds are processor
-seconds, so that other programs on the machine disturb little. Then Helios alone, with funding, stops, holding
-limits, cooldown and spread: how time and memory grow. Exit code 1 when an engine disagrees with the kernel.
+its Rust engine, in an environment of its own that this command makes. Helios runs the whole sweep, before and after
+each of the others; vectorbt, whose time is proportional to sets, some of them, three times, and NautilusTrader a few.
+Every engine gets one thread; seconds are processor seconds, so that other programs on the machine disturb little. Then
+Helios alone, with funding, stops, holding limits, cooldown and spread: how time and memory grow. Exit code 1 when an
+engine disagrees with the kernel.
 """
 
 import argparse
@@ -53,6 +54,9 @@ warnings.filterwarnings("ignore", "The 'generic' unit for NumPy timedelta", Depr
 
 SCRIPT = Path(__file__).parent / "vectorbt_env" / "run_vectorbt.py"
 COLUMNS = 8
+TURNS = 3
+"""Runs of each of vectorbt's engines, so that a change of the machine's clock does not decide."""
+
 BUDGETS = {"vectorbt": 100, "NautilusTrader": 5_000}
 ORDERS_OF = 64
 """Sets whose every order is compared with vectorbt's; of the others the four metrics are."""
@@ -105,10 +109,10 @@ def main() -> int:
     )
     engines: list[Callable[[], Speed]] = []
     if "vectorbt" not in options.without:
-        engines += [partial(run_vectorbt, inputs, records, engine) for engine in ("numba", "rust")]
+        engines += [partial(run_vectorbt, inputs, records, engine) for engine in ("numba", "rust")] * TURNS
     if "nautilus" not in options.without:
         engines += [partial(run_nautilus, inputs, records), partial(run_product, inputs, records)]
-    helios, others = [run_helios(inputs, sweep)], []
+    helios, others = [run_helios(inputs, sweep)], list[Speed]()
     for run in engines:
         others.append(run())
         # The machine's clock changes while this runs: each engine is compared with Helios just before and after it.
@@ -269,7 +273,10 @@ def run_product(inputs: SimulationInputs, records: Records) -> Speed:
 
 def together(runs: Sequence[Speed]) -> Speed:
     """Some runs of one engine as one."""
-    return replace(runs[0], sets=sum(run.sets for run in runs), seconds=sum(run.seconds for run in runs))
+    difference = next((run.difference for run in runs if run.difference), None)
+    return replace(
+        runs[0], sets=sum(run.sets for run in runs), seconds=sum(run.seconds for run in runs), difference=difference
+    )
 
 
 def show_speeds(helios: Sequence[Speed], others: Sequence[Speed]) -> None:
@@ -277,11 +284,15 @@ def show_speeds(helios: Sequence[Speed], others: Sequence[Speed]) -> None:
 
     Args:
         helios: its runs before, between and after those of the others.
-        others: one run of each.
+        others: their runs, one or more of each.
     """
     print(f"  {'engine':<30} {'sets':>8} {'seconds':>8} {'sets/s':>10} {'memory':>9}  Helios is")
-    around = [together(helios[k : k + 2]) for k in range(len(others))]
-    for each, beside in ((together(helios), None), *zip(others, around, strict=True)):
+    rows: list[tuple[Speed, Speed | None]] = [(together(helios), None)]
+    for engine in dict.fromkeys(run.engine for run in others):
+        turns = [k for k, run in enumerate(others) if run.engine == engine]
+        beside = together([run for k in turns for run in helios[k : k + 2]])
+        rows.append((together([others[k] for k in turns]), beside))
+    for each, beside in rows:
         memory = "" if each.peak_bytes is None else f"{each.peak_bytes / 1e6:,.0f} MB"
         ratio = "" if beside is None else f"{beside.rate / each.rate:,.0f} ×"
         budget = next((least for name, least in BUDGETS.items() if each.engine.startswith(name)), None)
@@ -289,7 +300,7 @@ def show_speeds(helios: Sequence[Speed], others: Sequence[Speed]) -> None:
         print(
             f"  {each.engine:<30} {each.sets:>8,} {each.seconds:>8.2f} {each.rate:>10,.1f} {memory:>9}  {ratio}{needed}"
         )
-    for each in others:
+    for each, _ in rows[1:]:
         print(f"  {each.engine}: {each.compared}; {each.difference or 'all equal to the kernel'}", flush=True)
 
 

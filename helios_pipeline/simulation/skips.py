@@ -5,8 +5,8 @@ between one event (a settlement, a midnight) and the next. What depends on lookb
 pair of them and serves all sets that share it. Blocks of `BLOCK` slots hold the extreme of each, so that a search looks
 at one number where a loop would look at sixteen.
 
-A run jumps about in these tables, so they are small: what is read together stands together, and nothing is kept per slot
-that is needed per stretch.
+A run jumps about in these tables, so they are small: what is read together stands together, and nothing is kept per
+slot that is needed per stretch.
 """
 
 from typing import NamedTuple
