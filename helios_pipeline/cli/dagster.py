@@ -43,6 +43,8 @@ CONNECTION_SECONDS = 60
 """After which a connection of Dagster is made anew, as the database may have been away since."""
 
 CONNECTIONS = 20
+"""At once, beside the one that each of Dagster's three stores keeps."""
+
 PR_SET_PDEATHSIG = 1
 """Of Linux's prctl: the signal a process gets when its parent ends."""
 

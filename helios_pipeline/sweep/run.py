@@ -194,8 +194,9 @@ class ThreadEvaluators:
     def evaluate(self, records: Records, start: int, stop: int) -> Evaluation:
         """Evaluate sets over the slots [start, stop)."""
         if getattr(self._of_thread, "span", None) != (start, stop):
-            self._of_thread.span = start, stop
+            # In this order: where a span is refused, the evaluator of another one must not pass for its own.
             self._of_thread.evaluator = Evaluator(self._inputs, start, stop)
+            self._of_thread.span = start, stop
         evaluator: Evaluator = self._of_thread.evaluator
         return evaluator.evaluate(records)
 

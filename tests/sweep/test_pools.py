@@ -1,10 +1,12 @@
 import pickle
 import threading
 
+import numpy as np
 import pytest
 
-from helios_pipeline.core.errors import SettingsError
+from helios_pipeline.core.errors import SettingsError, SimulationError
 from helios_pipeline.simulation.ahead import empty_inputs
+from helios_pipeline.simulation.arrays import PARAMETERS
 from helios_pipeline.sweep import run
 from helios_pipeline.sweep.pools import open_threads, preparation
 from tests.generated_market import BTC, make_bars, make_inputs
@@ -37,3 +39,12 @@ def test_a_worker_with_other_code_takes_no_inputs(monkeypatch):
 
     with pytest.raises(SettingsError, match=f"code of who sends the sets, {here}, found helios 0.1.0, sources 0123"):
         prepare()
+
+
+def test_a_span_that_is_refused_is_refused_again():
+    evaluators, none = run.ThreadEvaluators(empty_inputs(1)), np.zeros(0, PARAMETERS)
+    evaluators.evaluate(none, 0, 2)
+
+    for _ in range(2):
+        with pytest.raises(SimulationError, match="stop=3"):
+            evaluators.evaluate(none, 0, 3)
