@@ -48,9 +48,13 @@ class Site:
                 f"({os.strerror(error.errno or 0)}). Stop what listens there, or choose another port."
             ) from error
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, handler_cancellation=True)
-        await runner.setup()
-        await web.SockSite(runner, listener).start()
         self._listener, self._runner, self.port = listener, runner, listener.getsockname()[1]
+        try:
+            await runner.setup()
+            await web.SockSite(runner, listener).start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Stop listening and close every connection."""
@@ -58,10 +62,14 @@ class Site:
             return
         # Python 3.13 neither serves nor closes a connection that it accepted in the turn before the server closes
         # (CPython issue 109564): no more are accepted, and those that are become connections that can be closed.
-        asyncio.get_running_loop().remove_reader(self._listener)
-        for _ in range(_TURNS_TO_CONNECT):
-            await asyncio.sleep(0)
+        # It is closed already if a stop before this one was cancelled.
+        if self._listener.fileno() != -1:
+            asyncio.get_running_loop().remove_reader(self._listener)
+            for _ in range(_TURNS_TO_CONNECT):
+                await asyncio.sleep(0)
         await self._runner.cleanup()
+        # A start that was cancelled has a listener that its runner does not know.
+        self._listener.close()
         self._runner = self._listener = None
 
     @property

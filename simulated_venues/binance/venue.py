@@ -101,6 +101,8 @@ class BinanceVenue:
 
     async def stop(self) -> None:
         """Close every connection and listen no longer."""
+        # A restart that was asked for but has not begun does not begin.
+        self._loop = None
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -171,6 +173,8 @@ class BinanceVenue:
             loop.call_soon_threadsafe(self._run, fault)
 
     def _run(self, fault: Fault) -> None:
+        if self._loop is None:
+            return
         if fault.kind == "restart":
             if self._is_away:
                 return

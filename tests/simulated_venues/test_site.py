@@ -4,6 +4,7 @@ import http.client
 import socket
 import time
 import warnings
+from contextlib import contextmanager
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -115,6 +116,16 @@ def test_a_site_that_stopped_listens_at_the_same_port_again():
     assert first == second != 0
 
 
+@contextmanager
+def nothing_left_open():
+    """No socket is left to the garbage collector."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        yield
+        gc.collect()
+    assert [str(each.message) for each in told] == []
+
+
 @pytest.mark.parametrize("turns", range(5))
 def test_a_client_that_comes_while_the_site_stops_is_closed_and_nothing_stays_open(turns):
     async def is_closed():
@@ -131,8 +142,45 @@ def test_a_client_that_comes_while_the_site_stops_is_closed_and_nothing_stays_op
                 # It was not accepted: the system ended it.
                 return True
 
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with nothing_left_open():
         assert asyncio.run(is_closed())
-        gc.collect()
-    assert [str(each.message) for each in told] == []
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_start_that_is_cancelled_leaves_no_port_taken(turns):
+    async def port():
+        site = Site(port=0)
+        starting = asyncio.create_task(site.start(web.Application()))
+        # How far the start is: from not begun to listening.
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        starting.cancel()
+        await asyncio.gather(starting, return_exceptions=True)
+        # Whoever started it stops it, as a venue does, once it listens.
+        if not starting.cancelled():
+            await site.stop()
+        return site.port
+
+    with nothing_left_open():
+        taken = asyncio.run(port())
+    socket.create_server((LOOPBACK, taken)).close()
+
+
+@pytest.mark.parametrize("turns", range(1, 8))
+def test_a_stop_that_is_cancelled_may_be_asked_for_again(turns):
+    async def port():
+        site = Site(port=0)
+        await site.start(web.Application())
+        with socket.create_connection((LOOPBACK, site.port), timeout=10):
+            stopping = asyncio.create_task(site.stop())
+            # How far the stop is: from not begun to waiting for its client.
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            stopping.cancel()
+            await asyncio.gather(stopping, return_exceptions=True)
+            await site.stop()
+        return site.port
+
+    with nothing_left_open():
+        taken = asyncio.run(port())
+    socket.create_server((LOOPBACK, taken)).close()

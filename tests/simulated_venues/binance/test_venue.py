@@ -95,11 +95,25 @@ def test_a_venue_that_does_not_come_back_says_why_and_may_be_restarted(caplog):
                     await asyncio.sleep(0.02)
             await squatter.stop()
             venue.faults.start(Fault(kind="restart", value=0.01))
-            await is_listening(venue, wanted=True)
-            return failure, venue.describe()["failure"]
+            async with asyncio.timeout(SECONDS):
+                while venue.describe()["failure"] is not None:
+                    await asyncio.sleep(0.02)
+            return failure, is_free(int(venue.url.rpartition(":")[2]))
 
-    failure, later = asyncio.run(run())
+    failure, is_gone = asyncio.run(run())
 
     assert "to be free, found it taken" in failure
     assert "did not come back" in caplog.text
-    assert later is None
+    assert not is_gone
+
+
+def test_a_restart_that_is_asked_for_while_the_venue_stops_does_not_begin():
+    async def run():
+        async with serving() as venue:
+            port = int(venue.url.rpartition(":")[2])
+            # It is carried out a turn of the loop later: the stop has begun then.
+            venue.faults.start(Fault(kind="restart", value=0.01))
+        await asyncio.sleep(0.2)
+        return is_free(port)
+
+    assert asyncio.run(run())
