@@ -17,7 +17,8 @@ from tests.helios_home import HeliosHome, await_end
 
 UP_WITHIN_SECONDS = 120.0
 DONE_WITHIN_SECONDS = 360.0
-STOPPED_WITHIN_SECONDS = 30.0
+STOPPED_WITHIN_SECONDS = 60.0
+"""The command itself kills after 20 s what does not stop, first interface and daemon, then the code server."""
 LOOK_EVERY_SECONDS = 0.5
 NO_DAILY_REFRESH = "0 0 29 2 *"
 """A cron line for homes whose tests are not about the schedule."""
