@@ -62,7 +62,7 @@ class Site:
             return
         # Python 3.13 neither serves nor closes a connection that it accepted in the turn before the server closes
         # (CPython issue 109564): no more are accepted, and those that are become connections that can be closed.
-        # It is closed already if a stop before this one was cancelled.
+        # A stop before this one that was cancelled may have closed the listener already.
         if self._listener.fileno() != -1:
             asyncio.get_running_loop().remove_reader(self._listener)
             for _ in range(_TURNS_TO_CONNECT):

@@ -101,7 +101,7 @@ class BinanceVenue:
 
     async def stop(self) -> None:
         """Close every connection and listen no longer."""
-        # A restart that was asked for but has not begun does not begin.
+        # No restart begins any more, not even one that was asked for already.
         self._loop = None
         for task in tuple(self._tasks):
             task.cancel()
@@ -174,6 +174,7 @@ class BinanceVenue:
 
     def _run(self, fault: Fault) -> None:
         if self._loop is None:
+            # The venue began to stop after the fault was asked for.
             return
         if fault.kind == "restart":
             if self._is_away:

@@ -1,5 +1,4 @@
 import asyncio
-import socket
 import threading
 import time
 
@@ -12,6 +11,7 @@ from simulated_venues.faults import Fault
 from simulated_venues.settings import RAW_BARS_PER_DAY
 from simulated_venues.site import Site
 from tests.simulated_venues.binance.fast_world import SECONDS, fast_market, serving
+from tests.simulated_venues.ports import is_free
 
 
 class AskedMarket:
@@ -47,17 +47,6 @@ def test_the_next_day_of_the_market_is_made_before_it_begins_and_not_in_the_loop
 
     assert asyncio.run(run())
     assert threading.get_ident() not in asked.threads
-
-
-def is_free(port):
-    """Whether a port may be listened at; nothing is connected, which would meet a venue that is closing."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 async def is_listening(venue, *, wanted):
